@@ -1,0 +1,27 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** In CI everything a test needs is installed, so a test that would skip fails instead. */
+export const strict: boolean = process.env.SKBDROP_TEST_STRICT === '1';
+
+/**
+ * The first of the named executables that PATH holds, or undefined.
+ *
+ * @throws Error with SKBDROP_TEST_STRICT=1 where none is found.
+ */
+export function needTool(...names: string[]): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  for (const name of names) {
+    for (const folder of folders) {
+      const file = join(folder, name);
+      try {
+        accessSync(file, constants.X_OK);
+        return file;
+      } catch {
+        // not here
+      }
+    }
+  }
+  if (strict) throw new Error(`${names.join(' or ')} is not installed, and this run may skip nothing`);
+  return undefined;
+}
