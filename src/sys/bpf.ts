@@ -1,5 +1,14 @@
-import { BPF_ATTR_SIZE, BTF_INFO_SIZE, bpfAttr, btfInfo, type Layout, PROG_INFO_SIZE, progInfo, Struct } from './attr.ts';
 import type { Values } from './attr.ts';
+import {
+  BPF_ATTR_SIZE,
+  BTF_INFO_SIZE,
+  bpfAttr,
+  btfInfo,
+  type Layout,
+  PROG_INFO_SIZE,
+  progInfo,
+  Struct,
+} from './attr.ts';
 import { SyscallError } from './errors.ts';
 import { Fd } from './fd.ts';
 import { errno, trySyscall } from './syscall.ts';

@@ -1,0 +1,159 @@
+import { attachRawTracepoint, attachTracepoint, attachTracing } from '../bpf/link.ts';
+import { loadProgram, type Program, type ProgramSpec } from '../bpf/program.ts';
+import { type Host, openHost, TRACEPOINT } from '../kernel/host.ts';
+import type { AccountOptions, Books } from '../probes/account.ts';
+import { type AttachMode, attachModes, dropContext } from '../probes/context.ts';
+import type { ReasonFilter } from '../probes/reason-filter.ts';
+import { PermissionError } from '../sys/capabilities.ts';
+import { SkbdropError } from '../sys/errors.ts';
+import type { Fd } from '../sys/fd.ts';
+import { waitForRunningPrograms } from '../sys/membarrier.ts';
+import { selectReasons } from './select.ts';
+import { type Summary, summarize } from './summary.ts';
+
+/** What every way of watching drops takes. */
+export interface WatchOptions {
+  /**
+   * Reasons to keep: names with or without `SKB_DROP_REASON_`, in any case, with `*` and `?`. Nothing, an empty list
+   * and `*` keep all.
+   */
+  readonly reasons?: readonly string[] | undefined;
+  /** Reasons to leave out, written like `reasons`. */
+  readonly notReasons?: readonly string[] | undefined;
+  /** How to attach; `auto` (the default) takes the first way that works. */
+  readonly attach?: AttachMode | 'auto' | undefined;
+  /** A file with BTF to use instead of the running kernel's. */
+  readonly btf?: string | undefined;
+  /** Stop counting after so many drops. */
+  readonly limit?: number | undefined;
+}
+
+/** A probe as its file in probes/ describes it: the program, and what reads its books. */
+export interface Probe {
+  readonly spec: ProgramSpec;
+  readBooks(program: Program): Books;
+}
+
+/**
+ * A probe that is loaded and attached, with the kernel it watches: what all ways of watching drops are made of.
+ * It counts from its construction until `detach()`; its maps can be read until `close()`.
+ */
+export class Session<P extends Probe> {
+  readonly host: Host;
+  readonly mode: AttachMode;
+  readonly probe: P;
+  readonly program: Program;
+  readonly options: WatchOptions;
+  #link: Fd | undefined;
+
+  private constructor(host: Host, mode: AttachMode, probe: P, program: Program, link: Fd, options: WatchOptions) {
+    this.host = host;
+    this.mode = mode;
+    this.probe = probe;
+    this.program = program;
+    this.options = options;
+    this.#link = link;
+  }
+
+  /**
+   * Loads the probe and attaches it.
+   *
+   * @param design makes the probe, given how to get at the drop
+   * @param prepare runs after loading and before attaching: nothing has been counted yet
+   * @throws SkbdropError: `usage` for unknown reasons, `permission`, `unsupported`, `rejected`
+   */
+  static async open<P extends Probe>(
+    options: WatchOptions,
+    design: (account: AccountOptions) => P,
+    prepare?: (program: Program, probe: P) => void,
+  ): Promise<Session<P>> {
+    const host = await openHost(options.btf);
+    const filter = selectReasons(host.reasons, options);
+    const { attach = 'auto' } = options;
+    const modes = attach === 'auto' ? attachModes : [attach];
+    const failures: [AttachMode, unknown][] = [];
+    for (const mode of modes) {
+      try {
+        return start(mode);
+      } catch (error) {
+        // Without the capabilities the other ways fail the same; everything else may be different there.
+        if (error instanceof PermissionError && error.missing.length > 0) throw error;
+        if (!(error instanceof SkbdropError) || error.code === 'usage') throw error;
+        failures.push([mode, error]);
+      }
+    }
+    throw allFailed(failures);
+
+    function start(mode: AttachMode): Session<P> {
+      const probe = design(accountOptions(mode, host, filter, options.limit));
+      const program = loadProgram(probe.spec);
+      try {
+        prepare?.(program, probe);
+        return new Session(host, mode, probe, program, attachProgram(mode, program, host), options);
+      } catch (error) {
+        program.close();
+        throw error;
+      }
+    }
+  }
+
+  get attached(): boolean {
+    return this.#link !== undefined;
+  }
+
+  /** Takes the probe off the tracepoint and waits for its last runs, so that its books are final. */
+  detach(): void {
+    if (this.#link === undefined) return;
+    this.#link.close();
+    this.#link = undefined;
+    waitForRunningPrograms();
+  }
+
+  /** The books as they stand now. `reported`: how many drops were printed or counted. */
+  summary(reported: number): Summary {
+    const books = this.probe.readBooks(this.program);
+    const missed = Number(this.program.info().recursionMisses);
+    return summarize(books, reported, missed, this.host.reasons);
+  }
+
+  close(): void {
+    this.detach();
+    this.program.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function accountOptions(mode: AttachMode, host: Host, filter: ReasonFilter, limit: number | undefined): AccountOptions {
+  // A program on the tracepoint itself is never entered twice on a CPU: trace_call_bpf() sees to that on every kernel.
+  const guardsReentry = mode === 'tracepoint' || host.guardsReentry;
+  return { context: dropContext(mode, host), filter, limit, guardsReentry };
+}
+
+function attachProgram(mode: AttachMode, program: Program, host: Host): Fd {
+  switch (mode) {
+    case 'tp_btf':
+      return attachTracing(program);
+    case 'raw_tp':
+      return attachRawTracepoint(program, TRACEPOINT.name);
+    case 'tracepoint':
+      return attachTracepoint(program, host.tracepoint().id);
+  }
+}
+
+function allFailed(failures: readonly [AttachMode, unknown][]): unknown {
+  const [first] = failures;
+  if (first === undefined || failures.length === 1) return first?.[1];
+  const told = failures.map(([mode, error]) => `${mode}: ${(error as Error).message}`);
+  const distinct = new Set(failures.map(([, error]) => (error as Error).message));
+  // One cause for all ways is told once; else the last way is the least demanding, so its word counts.
+  if (distinct.size === 1) return first[1];
+  const last = failures.at(-1)![1] as SkbdropError;
+  return new SkbdropError(last.code, `no way to attach works here; ${told.join('; ')}`, {
+    ...(last.hint === undefined ? {} : { hint: last.hint }),
+    cause: last,
+    details: failures.map(([mode, error]) => `${mode}: ${(error as SkbdropError).details ?? ''}`).join('\n'),
+  });
+}

@@ -1,0 +1,184 @@
+import { readFileSync } from 'node:fs';
+
+/** Where an address of kernel code lies. */
+export interface SymbolPlace {
+  readonly name: string;
+  /** Bytes from the symbol's start. */
+  readonly offset: number;
+  /** The module it belongs to; undefined for the kernel itself. */
+  readonly module: string | undefined;
+}
+
+const TAB = 0x09;
+const NEWLINE = 0x0a;
+const SPACE = 0x20;
+
+/**
+ * The kernel's symbols, from the text of /proc/kallsyms: `ffffffff81000000 T name\t[module]` a line.
+ *
+ * One pass over the bytes keeps each line's address and place; names become strings only when they are asked for.
+ * The file is sorted neither across modules nor everywhere within the kernel, so it is sorted here.
+ */
+export class KernelSymbols {
+  /** Every address reads as zero: the kernel hides them from this process (kptr_restrict). */
+  readonly hidden: boolean;
+  readonly #text: Buffer;
+  /** Ascending; among equal addresses in file order. */
+  readonly #addresses: BigUint64Array;
+  /** Where each one's line starts in the text. */
+  readonly #lines: Uint32Array;
+
+  constructor(text: Buffer) {
+    const { addresses, lines, sorted } = scan(text);
+    this.#text = text;
+    // A few zeros are normal (per-CPU symbols on some kernels); nothing but zeros is a refusal.
+    this.hidden = addresses.every((address) => address === 0n);
+    if (sorted) {
+      this.#addresses = addresses;
+      this.#lines = lines;
+    } else {
+      const order = Array.from(addresses.keys()).sort((a, b) => compare(addresses[a]!, addresses[b]!) || a - b);
+      this.#addresses = BigUint64Array.from(order, (i) => addresses[i]!);
+      this.#lines = Uint32Array.from(order, (i) => lines[i]!);
+    }
+  }
+
+  get count(): number {
+    return this.#addresses.length;
+  }
+
+  /**
+   * The function that holds `address`, or undefined: below the first symbol, after data, or symbols are hidden.
+   * Of several symbols at one address the first one listed is taken, as the kernel itself does for `%pS`
+   * (v6.12 kernel/kallsyms.c, get_symbol_pos()).
+   */
+  find(address: bigint): SymbolPlace | undefined {
+    if (this.hidden) return undefined;
+    const last = upperBound(this.#addresses, address) - 1;
+    const start = this.#addresses[last];
+    if (start === undefined || start === 0n) return undefined;
+    for (let i = upperBound(this.#addresses, start - 1n); i <= last; i++) {
+      const { type, name, module } = this.#line(i);
+      if ('tTwW'.includes(type)) return { name, offset: Number(address - start), module };
+    }
+    return undefined;
+  }
+
+  /**
+   * Where a call returned to: the instruction after the call may already belong to the next function, so the byte
+   * before it is looked up. The offset is that of `address` itself.
+   */
+  findReturn(address: bigint): SymbolPlace | undefined {
+    const place = this.find(address - 1n);
+    return place && { ...place, offset: place.offset + 1 };
+  }
+
+  #line(index: number): { type: string; name: string; module: string | undefined } {
+    const start = this.#lines[index]!;
+    let end = this.#text.indexOf(NEWLINE, start);
+    if (end < 0) end = this.#text.length;
+    const [, type = '', rest = ''] = this.#text.toString('latin1', start, end).split(' ');
+    const [name = '', module] = rest.split('\t');
+    return { type, name, module: module?.slice(1, -1) };
+  }
+}
+
+function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+/** The index of the first element greater than `value`. */
+function upperBound(sorted: BigUint64Array, value: bigint): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; sorted: boolean } {
+  // No line is shorter than "0000000000000000 t x\n".
+  const room = Math.ceil(text.length / 20) + 1;
+  const halves = new Uint32Array(2 * room);
+  const lines = new Uint32Array(room);
+  let count = 0;
+  let sorted = true;
+  let [previousHigh, previousLow] = [0, 0];
+  for (let at = 0; at < text.length; ) {
+    const start = at;
+    let [high, low] = [0, 0];
+    for (let byte = text[at]!; byte !== SPACE; byte = text[++at]!) {
+      if (at >= text.length || byte === TAB || byte === NEWLINE) break;
+      // '0'-'9' are 0x30-0x39, 'a'-'f' 0x61-0x66.
+      const digit = byte < 0x40 ? byte - 0x30 : byte - 0x57;
+      high = ((high << 4) | (low >>> 28)) >>> 0;
+      low = ((low << 4) | digit) >>> 0;
+    }
+    if (at > start && count < room) {
+      halves[2 * count] = low;
+      halves[2 * count + 1] = high;
+      lines[count++] = start;
+      if (high < previousHigh || (high === previousHigh && low < previousLow)) sorted = false;
+      previousHigh = high;
+      previousLow = low;
+    }
+    const newline = text.indexOf(NEWLINE, at);
+    at = newline < 0 ? text.length : newline + 1;
+  }
+  // x86-64 and arm64 are little-endian: the low half first.
+  return { addresses: new BigUint64Array(halves.buffer, 0, count), lines: lines.subarray(0, count), sorted };
+}
+
+/** Turns addresses into `name+0x1c [module]`, and says when it cannot. Reads /proc/kallsyms at the first use. */
+export class Symbolizer {
+  readonly #read: () => Buffer;
+  #symbols: KernelSymbols | undefined;
+  #reloads = 0;
+  readonly #returns = new Map<bigint, SymbolPlace | undefined>();
+
+  constructor(read: () => Buffer = () => readFileSync('/proc/kallsyms')) {
+    this.#read = read;
+  }
+
+  /** Why there are no names, or undefined where there are. */
+  get problem(): string | undefined {
+    if (this.#table().count === 0) return '/proc/kallsyms is empty (CONFIG_KALLSYMS is off)';
+    if (!this.#table().hidden) return undefined;
+    return (
+      'the kernel hides its addresses (kernel.kptr_restrict), so functions are shown as numbers; ' +
+      'run as root with: sysctl kernel.kptr_restrict=1'
+    );
+  }
+
+  /** The place a call returned to; see KernelSymbols.findReturn. Looked up once for each address. */
+  findReturn(address: bigint): SymbolPlace | undefined {
+    let place = this.#returns.get(address);
+    if (place === undefined && !this.#returns.has(address)) {
+      place = this.#table().findReturn(address);
+      // A module may have been loaded since; but never read the file again and again for one odd address.
+      if (place === undefined && !this.#table().hidden && this.#reloads < MAX_RELOADS) {
+        this.#reloads++;
+        this.#symbols = undefined;
+        place = this.#table().findReturn(address);
+      }
+      this.#returns.set(address, place);
+    }
+    return place;
+  }
+
+  #table(): KernelSymbols {
+    this.#symbols ??= new KernelSymbols(this.#read());
+    return this.#symbols;
+  }
+}
+
+const MAX_RELOADS = 4;
+
+/** `tcp_v4_rcv+0x9d`, `br_handle_frame+0x1 [bridge]`, or `0xffffffff81234567` where the place is not known. */
+export function formatPlace(place: SymbolPlace | undefined, address: bigint): string {
+  if (place === undefined) return `0x${address.toString(16)}`;
+  const module = place.module === undefined ? '' : ` [${place.module}]`;
+  return `${place.name}+0x${place.offset.toString(16)}${module}`;
+}

@@ -1,0 +1,87 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { explainPermission } from '../sys/capabilities.ts';
+import { NotSupportedError } from '../sys/errors.ts';
+import type { Fd } from '../sys/fd.ts';
+import { detachedMount } from '../sys/mount.ts';
+
+/** One field of a tracepoint's record, as its format file gives it. */
+export interface TracepointField {
+  readonly name: string;
+  /** C type as written there: `unsigned short`. */
+  readonly type: string;
+  /** Bytes from the start of the record. */
+  readonly offset: number;
+  readonly size: number;
+  readonly signed: boolean;
+}
+
+/** What tracefs says of a tracepoint. */
+export interface TracepointFormat {
+  readonly id: number;
+  readonly fields: ReadonlyMap<string, TracepointField>;
+  /** The names that the print format gives to numbers, per field: reason → 2 → NOT_SPECIFIED. */
+  readonly symbols: ReadonlyMap<string, ReadonlyMap<number, string>>;
+}
+
+/** Where tracefs is mounted by custom; the second is debugfs's automount of it. */
+const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+
+/**
+ * Reads the format and the id of a tracepoint, `skb/kfree_skb`.
+ *
+ * Where tracefs is mounted nowhere, it is mounted for this process's eyes only: the host's mounts stay as they are.
+ *
+ * @throws PermissionError, NotSupportedError where the kernel has no tracefs or not this tracepoint
+ */
+export function tracepointFormat(name: string): TracepointFormat {
+  const mounted = MOUNT_POINTS.find((folder) => existsSync(`${folder}/events`));
+  if (mounted !== undefined) return readFormat(mounted, name);
+  using mount: Fd = explainPermission('read tracefs, which is not mounted', ['CAP_SYS_ADMIN'], () =>
+    detachedMount('tracefs'),
+  );
+  return readFormat(`/proc/self/fd/${mount.fd}`, name);
+}
+
+function readFormat(root: string, name: string): TracepointFormat {
+  const folder = `${root}/events/${name}`;
+  if (!existsSync(folder)) throw new NotSupportedError(`tracepoint ${name.replace('/', ':')}`);
+  return parseFormat(readFileSync(`${folder}/format`, 'latin1'), Number(readFileSync(`${folder}/id`, 'latin1').trim()));
+}
+
+/**
+ * Parses a tracepoint's format file (v6.12 kernel/trace/trace_events.c, f_show()).
+ *
+ * @throws NotSupportedError where it does not look like one
+ */
+export function parseFormat(text: string, id: number): TracepointFormat {
+  const fields = new Map<string, TracepointField>();
+  const line = /^\tfield:(.+?)\s*;\s*offset:(\d+);\s*size:(\d+);\s*signed:([01]);$/gm;
+  for (const [, declaration = '', offset, size, signed] of text.matchAll(line)) {
+    const match = /^(.*?[\s*])(\w+)(?:\[.*\])?$/.exec(declaration);
+    if (match === null) continue;
+    const [, type = '', name = ''] = match;
+    fields.set(name, {
+      name,
+      type: type.trim(),
+      offset: Number(offset),
+      size: Number(size),
+      signed: signed === '1',
+    });
+  }
+  if (fields.size === 0) throw new NotSupportedError('readable format file for its tracepoints');
+  return { id, fields, symbols: parseSymbols(text) };
+}
+
+/** `__print_symbolic(REC->reason, { 2, "NOT_SPECIFIED" }, …)` of the print format. */
+function parseSymbols(text: string): Map<string, Map<number, string>> {
+  const symbols = new Map<string, Map<number, string>>();
+  const call = /__print_symbolic\(REC->(\w+),((?:\s*\{[^}]*\}\s*,?)*)/g;
+  for (const [, field = '', list = ''] of text.matchAll(call)) {
+    const names = new Map<number, string>();
+    for (const [, number, name = ''] of list.matchAll(/\{\s*(\w+)\s*,\s*"([^"]*)"\s*\}/g)) {
+      names.set(Number(number), name);
+    }
+    symbols.set(field, names);
+  }
+  return symbols;
+}

@@ -1,0 +1,129 @@
+import { type Code, call, comment, fp, jump, label, mapFd, mov, r0, r1, r2, r3, store } from '../../asm/index.ts';
+import { type MapSpec, sumCounters, u32Key } from '../bpf/map.ts';
+import type { Program, ProgramSpec } from '../bpf/program.ts';
+import { errno } from '../sys/syscall.ts';
+import { Account, type AccountOptions, type Books, drop } from './account.ts';
+import { tally } from './tally.ts';
+
+/** The kernel's own limit, kernel.perf_event_max_stack; deeper stacks are cut there. */
+export const MAX_FRAMES = 127;
+
+/** Different stacks that find room. The kernel reserves a kilobyte for each. */
+export const MAX_STACKS = 8192;
+
+const BPF_GET_STACKID = 27; // enum bpf_func_id; requires Linux 4.6
+
+const stackMap: MapSpec = {
+  name: 'stacks',
+  type: 'STACK_TRACE',
+  keySize: 4,
+  valueSize: 8 * MAX_FRAMES,
+  maxEntries: MAX_STACKS,
+};
+
+/** The key: u32 reason, s32 stack id, u64 location. */
+const KEY_SIZE = 16;
+const countMap: MapSpec = {
+  name: 'counts',
+  type: 'PERCPU_HASH',
+  keySize: KEY_SIZE,
+  valueSize: 8,
+  maxEntries: MAX_STACKS,
+};
+
+export interface StackCount {
+  readonly reason: number;
+  /** Where the packet was given up: one of the frames. */
+  readonly location: bigint;
+  /** Return addresses, the innermost first, as the kernel collected them. */
+  readonly frames: readonly bigint[];
+  readonly count: number;
+}
+
+/** `stacks`: how often each kernel stack dropped a packet, counted in the kernel. */
+export class StackProbe {
+  readonly spec: ProgramSpec;
+  readonly #account: Account;
+  /** Stacks never change once they have an id, so each is fetched once. */
+  readonly #frames = new Map<number, readonly bigint[]>();
+
+  constructor(options: AccountOptions) {
+    const account = new Account(options, ['map_full', 'stack_collision', 'stack_unreadable']);
+    this.#account = account;
+    this.spec = {
+      name: 'stacks',
+      ...options.context.program,
+      maps: [...account.maps, stackMap, countMap],
+      code: account.program(['location'], countStack(account)),
+    };
+  }
+
+  readBooks(program: Program): Books {
+    return this.#account.read(program);
+  }
+
+  read(program: Program): { readonly books: Books; readonly stacks: readonly StackCount[] } {
+    const books = this.readBooks(program);
+    const counts = program.map(countMap.name);
+    const stacks: StackCount[] = [];
+    for (const [key, value] of counts.entries()) {
+      const count = sumCounters(value, counts.valueStride, 1)[0]!;
+      if (count === 0) continue;
+      const frames = this.#framesOf(program, key.readUInt32LE(4));
+      stacks.push({ reason: key.readUInt32LE(0), location: key.readBigUInt64LE(8), frames, count });
+    }
+    return { books, stacks };
+  }
+
+  #framesOf(program: Program, id: number): readonly bigint[] {
+    const known = this.#frames.get(id);
+    if (known !== undefined) return known;
+    const value = program.map(stackMap.name).lookup(u32Key(id));
+    const frames: bigint[] = [];
+    if (value !== undefined) {
+      for (let at = 0; at < value.length; at += 8) {
+        const frame = value.readBigUInt64LE(at);
+        if (frame === 0n) break;
+        frames.push(frame);
+      }
+      this.#frames.set(id, frames);
+    }
+    return frames;
+  }
+}
+
+/**
+ * The stack's id is its hash, cut to the size of the map, so two stacks may want the same place. The second to come
+ * is refused (EEXIST) and tries again without its innermost frame, which is the tracepoint's own and gives it
+ * another hash; only when that is taken too is the drop lost.
+ */
+function countStack(account: Account): Code {
+  const key = -KEY_SIZE;
+  const getStack = (skip: number): Code => [
+    mov(r1, drop.context),
+    mapFd(r2, { name: stackMap.name }),
+    mov(r3, skip),
+    call(BPF_GET_STACKID, 'bpf_get_stackid'),
+  ];
+  return [
+    getStack(0),
+    jump.sge(r0, 0, 'have_stack'),
+    jump.ne(r0, -errno.EEXIST, 'no_stack'),
+    getStack(1),
+    jump.sge(r0, 0, 'have_stack'),
+    jump.ne(r0, -errno.EEXIST, 'no_stack'),
+    account.lost('stack_collision'),
+    jump.always('out'),
+    label('no_stack'),
+    account.lost('stack_unreadable'),
+    jump.always('out'),
+    label('have_stack'),
+    comment('the key: reason, stack, location', [
+      store.u32(fp, key, drop.reason),
+      store.u32(fp, key + 4, r0),
+      store.u64(fp, key + 8, drop.location),
+    ]),
+    tally(account, { map: countMap.name, keyAt: key, words: 1, zerosAt: -24, full: 'map_full' }),
+    comment('one more', [mov(r1, r0), account.bump(r1, 0)]),
+  ];
+}
