@@ -5,6 +5,7 @@
  * constructors refuse it because the kernel does.
  */
 
+import { S16_MAX, S16_MIN, S32_MAX, S32_MIN } from './check.ts';
 import type { Fields } from './instruction.ts';
 import {
   AluOp,
@@ -27,6 +28,27 @@ import {
 
 /** What is wrong with the encoding, or undefined if an instruction has it. */
 export function illegality(insn: Fields): string | undefined {
+  return unfit(insn) ?? unencoded(insn);
+}
+
+/** An instruction is plain data, so it may hold numbers that its fields have no room for. */
+function unfit(insn: Fields): string | undefined {
+  const { opcode, dst, src, off, imm, nextImm = 0 } = insn;
+  if (!isFrom(opcode, 0, 0xff)) return `opcode ${opcode} is not a byte`;
+  if (!isFrom(dst, 0, 15)) return `dst ${dst} has more than 4 bits`;
+  if (!isFrom(src, 0, 15)) return `src ${src} has more than 4 bits`;
+  if (!isFrom(off, S16_MIN, S16_MAX)) return `off ${off} has more than 16 bits`;
+  if (!isFrom(imm, S32_MIN, S32_MAX)) return `imm ${imm} has more than 32 bits`;
+  if (!isFrom(nextImm, S32_MIN, S32_MAX)) return `nextImm ${nextImm} has more than 32 bits`;
+  if (insn.nextImm !== undefined && opcode !== WIDE_OPCODE) return 'only wide instructions have nextImm';
+  return undefined;
+}
+
+function isFrom(value: number, min: number, max: number): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
+}
+
+function unencoded(insn: Fields): string | undefined {
   switch (classOf(insn.opcode)) {
     case Class.ld:
       return insn.opcode === WIDE_OPCODE ? wide(insn) : packet(insn);

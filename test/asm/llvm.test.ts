@@ -9,6 +9,7 @@ import * as asm from '../../asm/index.ts';
 import { assemble, type Code, type Endian, encode, type Instruction, imm64, print, slotsOf } from '../../asm/index.ts';
 import { everyFamily, sample } from './generate.ts';
 import { assembleText, disassembleBytes, findLlvm, type Llvm } from './llvm.ts';
+import { vectors } from './vectors.ts';
 
 const PER_FAMILY = 40;
 const SEED = 9669;
@@ -140,10 +141,10 @@ const skipped = ' [skipped: llvm-mc and llvm-objdump are not installed]';
 
 describe.skipIf(newest?.cpu !== 'v4')(`instruction set v4 against LLVM${newest?.cpu === 'v4' ? '' : skipped}`, () => {
   const llvm = newest!;
-  const all = sample(PER_FAMILY, SEED);
+  const all = [...sample(PER_FAMILY, SEED), ...vectors.map(([insn]) => insn)];
 
   test('the sample is 5,000 instructions at least, every constructor among them', () => {
-    expect(all.length).toBe(everyFamily.length * PER_FAMILY);
+    expect(all.length).toBe(everyFamily.length * PER_FAMILY + vectors.length);
     expect(without(llvm, all, ASSEMBLER_GAPS).length).toBeGreaterThan(5000);
     expect(without(llvm, all, DISASSEMBLER_GAPS).length).toBeGreaterThan(6000);
   });
