@@ -1,9 +1,9 @@
-import { decodeType, kindName, type Source, typeError } from './decode.ts';
+import { decodeType, kindName, nameOf, type Source, typeError } from './decode.ts';
 import { BtfError, BtfNotFoundError } from './errors.ts';
 import { MAX_DEPTH, SIZE_OR_TYPE_WORD } from './format.ts';
 import { readHeader } from './header.ts';
 import { Alignments, type Field, fieldAt, lookUpField, sizeOf } from './layout.ts';
-import { NameIndex } from './names.ts';
+import { type KindSet, kindSet, search } from './names.ts';
 import { nearest } from './nearest.ts';
 import { spellType } from './print.ts';
 import { Strings } from './strings.ts';
@@ -54,7 +54,6 @@ export class Btf {
   readonly #source: Source;
   readonly #types: Map<number, BtfType> = new Map();
   readonly #alignments: Alignments = new Alignments();
-  #names: NameIndex | undefined;
   #pointerSize: 4 | 8 | undefined;
 
   private constructor(blob: Uint8Array, base: Btf | undefined) {
@@ -64,7 +63,7 @@ export class Btf {
     }
     const strings = new Strings(blob, header.strings, base === undefined ? undefined : base.#source.strings);
     const firstId = base === undefined ? 1 : base.#source.endId;
-    const table = indexTypes(blob, header, strings, firstId);
+    const table = indexTypes(blob, header, firstId);
     this.base = base;
     this.endian = header.endian;
     this.firstId = firstId;
@@ -113,34 +112,42 @@ export class Btf {
 
   /** The lowest id of a type of that name, among the own types first and then in the base. */
   find(name: string, kind?: Kind | readonly Kind[]): number | undefined {
-    for (const index of this.#nameIndex.find(name, wants(kind))) return this.firstId + index;
-    return this.base?.find(name, kind);
+    return this.#findOwn(name, setOf(kind), this.firstId) ?? this.base?.find(name, kind);
   }
 
   /** Every type of that name: own ones in ascending order, then those of the base. */
   findAll(name: string, kind?: Kind | readonly Kind[]): number[] {
-    const own = [...this.#nameIndex.find(name, wants(kind))].map((index) => this.firstId + index);
-    return this.base === undefined ? own : [...own, ...this.base.findAll(name, kind)];
+    return [...this.named(name, kind)];
+  }
+
+  /** As {@link findAll}, searching on only as far as it is asked to. */
+  *named(name: string, kind?: Kind | readonly Kind[]): Generator<number> {
+    const wanted = setOf(kind);
+    let id = this.#findOwn(name, wanted, this.firstId);
+    while (id !== undefined) {
+      yield id;
+      id = this.#findOwn(name, wanted, id + 1);
+    }
+    if (this.base !== undefined) yield* this.base.named(name, kind);
   }
 
   /** The own types, in the order of their ids. */
   *types(kind?: Kind | readonly Kind[]): Generator<BtfType> {
-    const wanted = wants(kind);
+    const wanted = setOf(kind);
     const { kinds } = this.#source.table;
     for (let index = 0; index < this.count; index++) {
       // Going through everything must not fill the cache with everything.
-      if (wanted(kinds[index]!)) yield this.#types.get(this.firstId + index) ?? decodeType(this.#source, index);
+      if (wanted[kinds[index]!] === 1) yield this.#types.get(this.firstId + index) ?? decodeType(this.#source, index);
     }
   }
 
   /** Names and ids of the own types that have a name. */
   *names(kind?: Kind | readonly Kind[]): Generator<[name: string, id: number]> {
-    const wanted = wants(kind);
-    const { table, strings } = this.#source;
+    const wanted = setOf(kind);
+    const { table } = this.#source;
     for (let index = 0; index < this.count; index++) {
-      if (!wanted(table.kinds[index]!)) continue;
-      const name = strings.text(table.words[table.at[index]!]!);
-      if (name === undefined) throw typeError(this.#source, index, 0, '/name', 'it is not printable UTF-8');
+      if (wanted[table.kinds[index]!] === 0) continue;
+      const name = nameOf(this.#source, index);
       if (name !== '') yield [name, this.firstId + index];
     }
   }
@@ -302,9 +309,13 @@ export class Btf {
     throw new BtfNotFoundError(`type ${id}`, `the ids end at ${this.#source.endId - 1}`);
   }
 
-  get #nameIndex(): NameIndex {
-    this.#names ??= new NameIndex(this.#source.table, this.#source.strings);
-    return this.#names;
+  /** The first own type of that name at or after id `from`. */
+  #findOwn(name: string, wanted: KindSet, from: number): number | undefined {
+    const { table, strings } = this.#source;
+    const index = search(table, strings, name, wanted, from - this.firstId);
+    if (index < 0) return undefined;
+    nameOf(this.#source, index); // throws where the bytes that match are the end of a longer name
+    return this.firstId + index;
   }
 
   #sized(type: string | number): number {
@@ -333,11 +344,9 @@ export class Btf {
   }
 
   #guessPointerSize(): 4 | 8 {
-    for (const name of LONGS) {
-      for (const id of this.findAll(name, 'int')) {
-        const type = this.type(id);
-        if (type.kind === 'int' && (type.size === 4 || type.size === 8)) return type.size;
-      }
+    if (this.base !== undefined) return this.base.pointerSize;
+    for (const type of this.types('int')) {
+      if (type.kind === 'int' && LONGS.has(type.name) && (type.size === 4 || type.size === 8)) return type.size;
     }
     return 8;
   }
@@ -346,7 +355,7 @@ export class Btf {
 const ENUMS: readonly Kind[] = ['enum', 'enum64'];
 
 /** The names compilers give to `long` and `unsigned long`. */
-const LONGS = [
+const LONGS: ReadonlySet<string> = new Set([
   'long',
   'long int',
   'int long',
@@ -358,11 +367,12 @@ const LONGS = [
   'long int unsigned',
   'int unsigned long',
   'int long unsigned',
-];
+]);
 
-/** Whether a kind number is among the wanted ones. */
-function wants(kind: Kind | readonly Kind[] | undefined): (code: number) => boolean {
-  if (kind === undefined) return () => true;
-  if (typeof kind === 'string') return (code) => kindName(code) === kind;
-  return (code) => kind.includes(kindName(code));
+const EVERY_KIND = kindSet(() => true);
+
+function setOf(kind: Kind | readonly Kind[] | undefined): KindSet {
+  if (kind === undefined) return EVERY_KIND;
+  const kinds = typeof kind === 'string' ? [kind] : kind;
+  return kindSet((code) => kinds.includes(kindName(code)));
 }

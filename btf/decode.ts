@@ -33,16 +33,37 @@ export interface Source {
 export const kindName = (code: number): Kind => KIND_NAMES[code] ?? 'unknown';
 
 /** `type 1234 (struct sk_buff)`, the beginning of the path of every error about a type. */
-export function typePath(source: Source, index: number): string {
-  const { words, at, kinds } = source.table;
-  const name = source.strings.text(words[at[index]! + NAME_WORD]!);
-  return `type ${source.firstId + index} (${kindName(kinds[index]!)}${name ? ` ${name}` : ''})`;
+function typePath(source: Source, index: number): string {
+  const { table, strings, firstId } = source;
+  const offset = table.words[table.at[index]! + NAME_WORD]!;
+  const name = strings.startsAt(offset) ? strings.text(offset) : undefined;
+  return `type ${firstId + index} (${kindName(table.kinds[index]!)}${name ? ` ${name}` : ''})`;
 }
 
 /** The error for a fault in word `word` of a type, counted from the type's first. */
 export function typeError(source: Source, index: number, word: number, part: string, problem: string): BtfError {
   const { start, at } = source.table;
   return new BtfError(`${typePath(source, index)}${part}`, start + (at[index]! + word) * 4, problem);
+}
+
+/**
+ * A type's name; empty where it has none.
+ *
+ * @throws BtfError
+ */
+export function nameOf(source: Source, index: number): string {
+  return nameAt(source, index, NAME_WORD, '/name');
+}
+
+/** The name whose offset is in word `word` of a type. */
+function nameAt(source: Source, index: number, word: number, part: string): string {
+  const { table, strings } = source;
+  const offset = table.words[table.at[index]! + word]!;
+  if (offset === 0) return '';
+  if (!strings.startsAt(offset)) throw typeError(source, index, word, part, `no string starts at offset ${offset}`);
+  const text = strings.text(offset);
+  if (text !== undefined) return text;
+  throw typeError(source, index, word, part, `the string at offset ${offset} is not printable UTF-8`);
 }
 
 /**
@@ -277,13 +298,7 @@ class Decoder {
   }
 
   #name(word: number, part: string): string {
-    const offset = this.#word(word);
-    if (offset !== 0 && !this.#source.strings.startsAt(offset)) {
-      throw this.#error(word, part, `no string starts at offset ${offset}`);
-    }
-    const text = this.#source.strings.text(offset);
-    if (text === undefined) throw this.#error(word, part, `the string at offset ${offset} is not printable UTF-8`);
-    return text;
+    return nameAt(this.#source, this.#index, word, part);
   }
 
   #ref(word: number, part: string): number {

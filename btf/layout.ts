@@ -2,7 +2,7 @@ import type { Btf } from './btf.ts';
 import type { BtfError } from './errors.ts';
 import { MAX_DEPTH, MAX_SIZE, TYPE_WORDS } from './format.ts';
 import { nearest } from './nearest.ts';
-import type { BtfType, CompositeType, Member } from './types.ts';
+import type { BtfType, CompositeType, Kind, Member } from './types.ts';
 
 /** A place in a struct, and what is there. */
 export interface Field {
@@ -48,15 +48,15 @@ const REST = /^(?:\.[^\s.[\]]+|\[\d+\])+$/u;
 export function lookUpField(btf: Btf, path: string): Field | Missing {
   const { keyword, root, rest } = PATH.exec(path)?.groups ?? {};
   if (root === undefined || rest === undefined) return malformed('it is no path such as sk_buff.len or net.ns.inum');
-  const composites = btf.findAll(root, keyword === undefined ? ['struct', 'union'] : (keyword as 'struct' | 'union'));
-  const typedefs = keyword === undefined ? btf.findAll(root, 'typedef') : [];
-
   // One name can stand for several types, of different source files; any that has such a field will do.
   let missing: Missing | undefined;
-  for (const id of [...composites, ...typedefs]) {
-    const found = walk(btf, id, path, rest);
-    if ('offset' in found) return found;
-    missing ??= found;
+  const orders: Kind[][] = keyword === undefined ? [['struct', 'union'], ['typedef']] : [[keyword as Kind]];
+  for (const kinds of orders) {
+    for (const id of btf.named(root, kinds)) {
+      const found = walk(btf, id, path, root, rest);
+      if ('offset' in found) return found;
+      missing ??= found;
+    }
   }
   return (
     missing ?? {
@@ -69,7 +69,9 @@ export function lookUpField(btf: Btf, path: string): Field | Missing {
 /** {@link Btf.fieldOf} without the throw. */
 export function fieldAt(btf: Btf, id: number, path: string): Field | Missing {
   const rest = path.startsWith('[') ? path : `.${path}`;
-  return REST.test(rest) ? walk(btf, id, path, rest) : malformed('it is no path such as len or ns.inum');
+  return REST.test(rest)
+    ? walk(btf, id, path, btf.typeName(id), rest)
+    : malformed('it is no path such as len or ns.inum');
 }
 
 const malformed = (missing: string): Missing => ({ missing, nearest: () => [] });
@@ -83,10 +85,10 @@ interface Place {
   readonly bits?: number;
 }
 
-function walk(btf: Btf, root: number, path: string, rest: string): Field | Missing {
+function walk(btf: Btf, root: number, path: string, from: string, rest: string): Field | Missing {
   const container = btf.resolve(root);
   let place: Place = { type: container.id, bit: 0 };
-  let walked = btf.typeName(root);
+  let walked = from;
   for (const { 0: text, groups } of rest.matchAll(STEP)) {
     const type = btf.resolve(place.type);
     const next =

@@ -2,16 +2,13 @@ import { BtfError } from './errors.ts';
 import {
   INFO_WORD,
   infoKind,
-  infoVlen,
   KIND_LENGTHS,
   KIND_LIMIT,
   KNOWN_KINDS,
   LAYOUT_ENTRY_LENGTH,
-  NAME_WORD,
   TYPE_WORDS,
 } from './format.ts';
 import type { Header } from './header.ts';
-import type { Strings } from './strings.ts';
 
 /**
  * Where each type is and what it is called: the one pass over the type section.
@@ -28,40 +25,62 @@ export interface TypeTable {
   readonly at: Uint32Array;
   /** Index → `BTF_KIND_*`. */
   readonly kinds: Uint8Array;
+  /** Index → `name_off`, not looked at yet. */
+  readonly names: Uint32Array;
 }
 
-/** Finds the beginning of every type, and checks that each has a name, a known length and all its words. */
-export function indexTypes(blob: Uint8Array, header: Header, strings: Strings, firstId: number): TypeTable {
+/** Finds the beginning of every type, and checks that its kind is known and all its words are there. */
+export function indexTypes(blob: Uint8Array, header: Header, firstId: number): TypeTable {
   const words = sectionWords(blob, header);
   const { start } = header.types;
-  const end = words.length;
   const { once, each } = kindLengths(blob, header);
-  const most = Math.floor(end / TYPE_WORDS);
+  const most = Math.floor(words.length / TYPE_WORDS);
   const at = new Uint32Array(most);
   const kinds = new Uint8Array(most);
+  const names = new Uint32Array(most);
+  const { count, end } = scan(words, once, each, at, kinds, names);
 
+  const id = firstId + count;
+  const rest = words.length - end;
+  if (rest >= TYPE_WORDS && once[infoKind(words[end + INFO_WORD]!)] === UNKNOWN_LENGTH) {
+    const kind = infoKind(words[end + INFO_WORD]!);
+    throw new BtfError(`type ${id}/info`, start + (end + INFO_WORD) * 4, `kind ${kind} is unknown`);
+  }
+  if (rest > 0) throw new BtfError(`type ${id}`, start + end * 4, 'the type section ends in it');
+  const used = { at: at.subarray(0, count), kinds: kinds.subarray(0, count), names: names.subarray(0, count) };
+  return { words, start, count, ...used };
+}
+
+/**
+ * The pass itself, as far as types are whole and of known kinds: how many there are, and the word after them.
+ *
+ * It is all that opening a kernel's BTF costs, and most of that passes before the JIT has compiled it; so the loop
+ * is on its own and does nothing that can wait.
+ */
+function scan(
+  words: Uint32Array,
+  once: Uint8Array,
+  each: Uint8Array,
+  at: Uint32Array,
+  kinds: Uint8Array,
+  names: Uint32Array,
+): { count: number; end: number } {
+  const last = words.length - TYPE_WORDS;
   let count = 0;
   let word = 0;
-  while (word < end) {
-    const id = firstId + count;
-    if (end - word < TYPE_WORDS) throw new BtfError(`type ${id}`, start + word * 4, 'the type section ends in it');
-    const name = words[word + NAME_WORD]!;
-    if (name !== 0 && !strings.startsAt(name)) {
-      throw new BtfError(`type ${id}/name`, start + word * 4, `no string starts at offset ${name}`);
-    }
-    const info = words[word + INFO_WORD]!;
-    const kind = infoKind(info);
-    if (once[kind] === UNKNOWN_LENGTH) {
-      throw new BtfError(`type ${id}/info`, start + (word + INFO_WORD) * 4, `kind ${kind} is unknown`);
-    }
-    const next = word + TYPE_WORDS + once[kind]! + each[kind]! * infoVlen(info);
-    if (next > end) throw new BtfError(`type ${id}`, start + word * 4, 'the type section ends in it');
+  while (word <= last) {
+    const info = words[word + 1]!;
+    const kind = (info >>> 24) & 0x7f;
+    const length = once[kind]!;
+    const next = word + 3 + length + each[kind]! * (info & 0xff_ffff);
+    if (next > words.length || length === UNKNOWN_LENGTH) break;
     at[count] = word;
     kinds[count] = kind;
+    names[count] = words[word]!;
     count++;
     word = next;
   }
-  return { words, start, count, at: at.slice(0, count), kinds: kinds.slice(0, count) };
+  return { count, end: word };
 }
 
 const UNKNOWN_LENGTH = 0xff;
