@@ -12,7 +12,7 @@ import {
   type RawOffset,
   slotsOf,
 } from './instruction.ts';
-import { CallKind, Class, classOf, JumpOp, operationOf, WIDE_OPCODE } from './opcode.ts';
+import { CallKind, Class, classOf, JumpOp, operationOf, WIDE_OPCODE, WideSource } from './opcode.ts';
 
 export interface AssembleOptions {
   /** The maps that the code names, each with its open file descriptor. */
@@ -86,15 +86,15 @@ function place(items: readonly Item[]): Layout {
   return { instructions, offsets, labels, insnCount: slot };
 }
 
-/** The field that holds the distance to a label. */
+/** The field that holds a distance in slots, of the instructions that have one. */
 export function distanceField(insn: Instruction): 'off' | 'imm' | undefined {
-  const { opcode, src } = insn;
-  if (opcode === WIDE_OPCODE) return 'imm';
-  const operation = operationOf(opcode);
-  if (operation === JumpOp.exit) return undefined;
-  switch (classOf(opcode)) {
+  const operation = operationOf(insn.opcode);
+  switch (classOf(insn.opcode)) {
+    case Class.ld:
+      return insn.opcode === WIDE_OPCODE && insn.src === WideSource.code ? 'imm' : undefined;
     case Class.jump:
-      if (operation === JumpOp.call) return src === CallKind.local ? 'imm' : undefined;
+      if (operation === JumpOp.exit) return undefined;
+      if (operation === JumpOp.call) return insn.src === CallKind.local ? 'imm' : undefined;
       return 'off';
     case Class.jump32:
       return operation === JumpOp.always ? 'imm' : 'off';
@@ -112,6 +112,13 @@ function resolveLabel(insn: Instruction, index: number, label: string, layout: L
   }
   const distance = target - slot - 1;
   const field = distanceField(insn);
+  if (field === undefined) {
+    throw new AsmError('illegal', `instruction ${index}: it goes nowhere, so it takes no label`, {
+      index,
+      slot,
+      label,
+    });
+  }
   const [min, max] = field === 'off' ? [S16_MIN, S16_MAX] : [S32_MIN, S32_MAX];
   if (distance < min || distance > max) {
     const message = `instruction ${index}: label "${label}" is ${distance} slots away, too far for this jump`;
@@ -119,7 +126,7 @@ function resolveLabel(insn: Instruction, index: number, label: string, layout: L
     throw new AsmError('too-far', message + hint, { index, slot, label, distance });
   }
   const { name, comment } = insn;
-  return instruction({ ...insn, ...(field === 'off' ? { off: distance } : { imm: distance }) }, { name, comment });
+  return instruction({ ...insn, [field]: distance }, { name, comment });
 }
 
 function resolveMap(
@@ -131,6 +138,9 @@ function resolveMap(
   const bound = Object.hasOwn(maps, map) ? maps[map] : undefined;
   if (bound === undefined) {
     throw new AsmError('unknown-map', `instruction ${index}: there is no map "${map}"`, { index, map });
+  }
+  if (insn.opcode !== WIDE_OPCODE || !(insn.src === WideSource.mapFd || insn.src === WideSource.mapValue)) {
+    throw new AsmError('illegal', `instruction ${index}: it loads no map, so it takes none`, { index, map });
   }
   const fd = checkInteger(`assemble: maps.${map}.fd`, bound.fd, 0, S32_MAX);
   return instruction({ ...insn, imm: fd }, { name: map, comment: insn.comment });

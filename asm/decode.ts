@@ -2,7 +2,7 @@
 
 import type { Endian } from './encode.ts';
 import { AsmError } from './errors.ts';
-import { type Instruction, instruction, type PartialFields } from './instruction.ts';
+import { type Instruction, instruction, type PartialFields, slotsOf } from './instruction.ts';
 import { illegality } from './legal.ts';
 import { SLOT_SIZE, WIDE_OPCODE } from './opcode.ts';
 
@@ -19,24 +19,20 @@ export function decode(bytes: Uint8Array, endian: Endian): Instruction[] {
 
   let slot = 0;
   while (slot < slots) {
+    const index = instructions.length;
     const fields = readSlot(view, slot, endian);
-    const whole =
-      fields.opcode === WIDE_OPCODE ? { ...fields, nextImm: readNextImm(view, slot, slots, endian) } : fields;
-    const insn = instruction(whole);
+    const wide = fields.opcode === WIDE_OPCODE;
+    const insn = instruction(wide ? { ...fields, nextImm: readNextImm(view, slot, slots, endian, index) } : fields);
     const fault = illegality(insn);
-    if (fault !== undefined) {
-      throw new AsmError('illegal', `slot ${slot}: ${fault}`, { slot, index: instructions.length });
-    }
+    if (fault !== undefined) throw new AsmError('illegal', `slot ${slot}: ${fault}`, { slot, index });
     instructions.push(insn);
-    slot += fields.opcode === WIDE_OPCODE ? 2 : 1;
+    slot += slotsOf(insn);
   }
 
   const rest = bytes.byteLength % SLOT_SIZE;
   if (rest !== 0) {
-    throw new AsmError('truncated', `slot ${slot}: ${rest} bytes, not ${SLOT_SIZE}`, {
-      slot,
-      index: instructions.length,
-    });
+    const index = instructions.length;
+    throw new AsmError('truncated', `slot ${slot}: ${rest} bytes, not ${SLOT_SIZE}`, { slot, index });
   }
   return instructions;
 }
@@ -57,13 +53,16 @@ function readSlot(view: DataView, slot: number, endian: Endian): Required<Omit<P
 }
 
 /** The upper half of a wide instruction, from a second slot that must hold nothing else. */
-function readNextImm(view: DataView, slot: number, slots: number, endian: Endian): number {
+function readNextImm(view: DataView, slot: number, slots: number, endian: Endian, index: number): number {
   if (slot + 1 >= slots) {
-    throw new AsmError('truncated', `slot ${slot}: the second slot of a wide instruction is missing`, { slot });
+    throw new AsmError('truncated', `slot ${slot}: the second slot of a wide instruction is missing`, { slot, index });
   }
   const second = readSlot(view, slot + 1, endian);
   if (second.opcode !== 0 || second.dst !== 0 || second.src !== 0 || second.off !== 0) {
-    throw new AsmError('illegal', `slot ${slot + 1}: not the second slot of a wide instruction`, { slot: slot + 1 });
+    throw new AsmError('illegal', `slot ${slot + 1}: not the second slot of a wide instruction`, {
+      slot: slot + 1,
+      index,
+    });
   }
   return second.imm;
 }

@@ -3,7 +3,7 @@
 import { type Assembled, distanceField } from './assemble.ts';
 import { type Endian, encode } from './encode.ts';
 import { type Instruction, type RawOffset, slotsOf } from './instruction.ts';
-import { WIDE_OPCODE, WideSource } from './opcode.ts';
+import { SLOT_SIZE } from './opcode.ts';
 import { print } from './print.ts';
 
 export interface Line {
@@ -41,7 +41,7 @@ export function disassemble(program: Assembled | readonly Instruction[], endian:
     return {
       offset,
       labels: names.get(offset) ?? [],
-      hex: hex(assembled.bytes.subarray(offset * 8, slot * 8)),
+      hex: hex(assembled.bytes.subarray(offset * SLOT_SIZE, slot * SLOT_SIZE)),
       text: print(insn),
       ...(targetName !== undefined && { target: targetName }),
       ...(insn.name !== undefined && { name: insn.name }),
@@ -70,7 +70,6 @@ function hex(bytes: Uint8Array): string {
 
 /** The slot that a jump, local call or address of code points at. */
 export function targetOf(insn: Instruction, offset: RawOffset): RawOffset | undefined {
-  if (insn.opcode === WIDE_OPCODE && insn.src !== WideSource.code) return undefined;
   const field = distanceField(insn);
   return field === undefined ? undefined : ((offset + 1 + insn[field]) as RawOffset);
 }

@@ -14,6 +14,7 @@ import {
   funcAddr,
   type Instruction,
   imm64,
+  instruction,
   jump,
   jump32,
   label,
@@ -169,6 +170,14 @@ describe('maps', () => {
     expect(() => assemble(code, { maps: { m: { fd: -1 } } })).toThrow(RangeError);
     expect(() => assemble(code, { maps: { m: { fd: '3' as unknown as number } } })).toThrow(TypeError);
   });
+});
+
+test('a label or map on an instruction that has no use for it is an error', () => {
+  const goesNowhere = instruction({ opcode: 0x95 }, { label: 'a' });
+  expect(thrown(AsmError, () => assemble([label('a'), goesNowhere]))).toMatchObject({ fault: 'illegal', index: 0 });
+  const loadsNone = instruction({ opcode: 0x18, nextImm: 0 }, { map: 'm' });
+  const error = thrown(AsmError, () => assemble(loadsNone, { maps: { m: { fd: 3 } } }));
+  expect(error).toMatchObject({ fault: 'illegal', index: 0, map: 'm' });
 });
 
 describe('code', () => {

@@ -100,7 +100,17 @@ describe('decode refuses', () => {
   });
 });
 
-test('what an instruction is in bytes that are part of more', () => {
+test.each([
+  ['a reserved opcode', 'ff00000000000000', 3],
+  ['half a slot', 'b70000', 3],
+  ['half a wide instruction', '1801000005000000', 3],
+  ['a wrong second slot', '1801000005000000 9500000000000000', 4],
+])('the place of %s, in slots and in instructions', (_, hex, slot) => {
+  const before = '9500000000000000 1801000005000000 0000000000000000';
+  expect(thrown(AsmError, () => decode(bytesOf(before + hex), 'little'))).toMatchObject({ slot, index: 2 });
+});
+
+test('bytes that are part of more that are part of more', () => {
   const whole = bytesOf('ffffff 9500000000000000 ffff');
   expect(decode(whole.subarray(3, 11), 'little')).toHaveLength(1);
 });

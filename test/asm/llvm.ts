@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Endian } from '../../asm/index.ts';
 import { needTool } from '../helpers/need.ts';
 
@@ -19,8 +19,9 @@ export interface Llvm {
 /** The first LLVM of those named, or undefined where there is none. */
 export function findLlvm(...suffixes: string[]): Llvm | undefined {
   const mc = needTool(...suffixes.map((suffix) => `llvm-mc${suffix}`));
-  const objdump = needTool(...suffixes.map((suffix) => `llvm-objdump${suffix}`));
-  if (mc === undefined || objdump === undefined) return undefined;
+  if (mc === undefined) return undefined;
+  const objdump = needTool(basename(mc).replace('mc', 'objdump'));
+  if (objdump === undefined) return undefined;
   const version = Number(/LLVM version (\d+)/.exec(execFileSync(mc, ['--version'], { encoding: 'utf8' }))?.[1]);
   return { version, cpu: version >= 18 ? 'v4' : 'v3', mc, objdump };
 }
