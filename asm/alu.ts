@@ -6,7 +6,7 @@ import { AluOp, Class, Source, SwapOrder } from './opcode.ts';
 import type { Register } from './register.ts';
 
 /**
- * What both widths can do. `alu64` works on whole registers; `alu32` on their lower halves, and zeroes the upper ones.
+ * What both widths can do (RFC 9669, section 4.1). `alu64` works on whole registers; `alu32` on their lower halves, and zeroes the upper ones.
  *
  * A number as `src` is 32 bits wide. `alu64` sign-extends it, so it takes -2³¹ to 2³¹-1 and nothing more; `alu32`
  * also takes the unsigned reading, up to 2³²-1. Minimum kernel where nothing is said: 3.18.
@@ -139,7 +139,10 @@ export function mov32(dst: Register, src: Register | number): Instruction {
   return alu32.mov(dst, src);
 }
 
-/** Byte order conversions, in place. Those to 16 and 32 bits zero what is above. */
+/**
+ * Byte order conversions, in place (RFC 9669, section 4.2). Those of 16 and 32 bits zero what is above. Minimum kernel
+ * where nothing is said: 3.18.
+ */
 export interface Swap {
   /** `dst = htole16(dst)`: on a little-endian machine it only truncates (v1) */
   le16(dst: Register): Instruction;

@@ -6,7 +6,7 @@ import { AtomicOp, Class, Mode, Size } from './opcode.ts';
 import type { Register } from './register.ts';
 
 /**
- * `atomic64` works on 8 bytes at `base + off`, `atomic32` on 4, and the kernel wants them aligned. Those that fetch
+ * Atomics (RFC 9669, section 5.3). `atomic64` works on 8 bytes at `base + off`, `atomic32` on 4, and the kernel wants them aligned. Those that fetch
  * write `src`, so r10 is refused there. `atomic32` zeroes the upper half of the register it fetches into.
  */
 export interface Atomic {

@@ -12,7 +12,7 @@ function wide(dst: number, src: number, imm: number, nextImm: number, names: { m
   return instruction({ opcode: WIDE_OPCODE, dst, src, imm, nextImm }, names);
 }
 
-/** `dst = value ll` (v1): any 64 bits, so -2⁶³ to 2⁶⁴-1. */
+/** `dst = value ll` (v1, kernel 3.18): any 64 bits, so -2⁶³ to 2⁶⁴-1. */
 export function imm64(dst: Register, value: bigint): Instruction {
   const register = checkWritable('imm64: dst', dst);
   if (typeof value !== 'bigint') throw new TypeError(`imm64: value: ${String(value)} is not a bigint`);

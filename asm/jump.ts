@@ -6,10 +6,11 @@ import { Class, JumpOp, Source } from './opcode.ts';
 import type { Register } from './register.ts';
 
 /**
- * Conditional jumps. `jump` compares whole registers; `jump32` the lower halves (v3, kernel 5.1).
+ * Conditional jumps (RFC 9669, section 4.3). `jump` compares whole registers; `jump32` the lower halves (v3, kernel 5.1).
  *
  * A number as `src` is 32 bits wide. `jump` sign-extends it, even for an unsigned comparison, so it takes -2³¹ to
  * 2³¹-1; `jump32` also takes the unsigned reading, up to 2³²-1. The distance is 16 bits, -32768 to 32767 slots.
+ * Minimum kernel where nothing is said: 3.18.
  */
 export interface Conditions {
   /** `if dst == src goto target` (v1) */

@@ -13,7 +13,10 @@ import { type Instruction, instruction } from './instruction.ts';
 import { Class, Mode, Size } from './opcode.ts';
 import type { Register } from './register.ts';
 
-/** Loads into a register. `off` is a number of bytes, -32768 to 32767. Unsigned loads zero the bits above. */
+/**
+ * Loads into a register (RFC 9669, sections 5.1 and 5.2). `off` is a number of bytes, -32768 to 32767. Unsigned loads
+ * zero the bits above. Minimum kernel where nothing is said: 3.18.
+ */
 export interface Load {
   /** `dst = *(u8 *)(base + off)` (v1) */
   u8(dst: Register, base: Register, off: number): Instruction;
@@ -32,7 +35,7 @@ export interface Load {
 }
 
 /**
- * Stores of a register or a number. `off` is a number of bytes, -32768 to 32767.
+ * Stores of a register or a number (RFC 9669, section 5.1; kernel 3.18). `off` is a number of bytes, -32768 to 32767.
  *
  * A number must fit what is stored, read as signed or as unsigned; `u64` stores 32 bits sign-extended, so it takes
  * -2³¹ to 2³¹-1. The kernel has always taken numbers here; LLVM writes them from v4 on only.

@@ -9,7 +9,10 @@ import { type Instruction, instruction } from './instruction.ts';
 import { Class, Mode, Size } from './opcode.ts';
 import type { Register } from './register.ts';
 
-/** Offsets are 32 bits, signed or unsigned: classic BPF has special places at negative ones (SKF_NET_OFF). */
+/**
+ * RFC 9669, section 5.5; kernel 3.18. Offsets are 32 bits, signed or unsigned: classic BPF has special places at
+ * negative ones (SKF_NET_OFF). The RFC leaves out that the kernel adds imm to the register of an indirect access.
+ */
 export interface Legacy {
   /** `r0 = *(u8 *)skb[off]` (v1, deprecated) */
   abs8(off: number): Instruction;

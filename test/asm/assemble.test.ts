@@ -83,6 +83,14 @@ describe('labels', () => {
 });
 
 describe('distances', () => {
+  test('the message says what goes further', () => {
+    const far = (make: (to: string) => Instruction): Code => [make('a'), filler(0x8000), label('a'), exit()];
+    expect(thrown(AsmError, () => assemble(far(jump.always))).message).toBe(
+      'instruction 0: label "a" is 32768 slots away, too far for this jump (-32768 to 32767; jump.long goes further)',
+    );
+    expect(assemble(far(jump.long)).instructions[0]!.imm).toBe(0x8000);
+  });
+
   const filler = (count: number): Instruction[] => new Array<Instruction>(count).fill(exit());
   const jumps: [string, (to: string) => Instruction][] = [
     ['goto', jump.always],
