@@ -62,7 +62,10 @@ export function btfVar(dst: Register, btfId: number, moduleFd = 0): Instruction 
   );
 }
 
-/** `dst = code_addr(label)`: the address of a function of this program, for helpers that call back (kernel 5.13). */
+/**
+ * `dst = code_addr(label)`: the address of a function of this program, for helpers that call back (kernel 5.13, which
+ * wants the program loaded with BTF func_info then).
+ */
 export function funcAddr(dst: Register, label: string): Instruction {
   const register = checkWritable('funcAddr: dst', dst);
   return wide(register, WideSource.code, 0, 0, { label: checkLabelName('funcAddr: label', label) });
