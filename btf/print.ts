@@ -92,7 +92,8 @@ class Printer {
         case 'const':
         case 'volatile':
         case 'restrict':
-          qualifiers.push(type.kind);
+          // An array and its elements are both const where C says it once.
+          if (!qualifiers.includes(type.kind)) qualifiers.push(type.kind);
           current = type.type;
           continue;
         case 'type_tag':
