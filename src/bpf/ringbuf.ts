@@ -10,9 +10,6 @@ import { Ring } from './ring.ts';
  */
 const GATHER_MS = 3;
 
-/** Records handed over before the event loop gets its turn, so that signals and timers are heard under a flood. */
-const SLICE = 16_384;
-
 export type RecordReader = (data: DataView, offset: number, length: number) => boolean | undefined;
 
 /** A BPF ring buffer, mapped: owns the mappings and the watch, not the map. */
@@ -23,6 +20,9 @@ export class RingBuffer {
   readonly #map: BpfMap;
   #watch: OneShotWatch | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** Ends the wait that is under way, if there is one. */
+  #awake: (() => void) | undefined;
 
   /** @throws SyscallError where the map cannot be mapped */
   constructor(map: BpfMap) {
@@ -47,36 +47,46 @@ export class RingBuffer {
 
   /** Hands over what is there now. See Ring.drain. */
   drain(take: RecordReader, limit?: number): number {
+    // The memory is gone, and reading it would end the process.
+    if (this.#closed) throw new TypeError('this ring buffer is closed');
     return this.#ring.drain(take, limit);
   }
 
   /**
-   * Calls `batch` a few milliseconds after records begin to arrive; `batch` drains as much as it likes and returns
-   * true for more at once, false to be woken at the next record, or a promise of that (it waits for its output).
+   * Sleeps until there are records, and then the few milliseconds more in which others gather; or until `wake()`.
+   * For one caller at a time.
    */
-  watch(batch: () => boolean | Promise<boolean>): void {
-    const run = async (): Promise<void> => {
-      this.#timer = undefined;
-      const more = await batch();
-      if (this.#watch === undefined) return;
-      if (more) this.#timer = setTimeout(run, 0);
-      else this.#watch.arm();
-    };
-    this.#watch = new OneShotWatch(this.#map.fd, () => {
-      this.#timer ??= setTimeout(run, GATHER_MS);
+  async wait(): Promise<void> {
+    if (this.#closed) return;
+    const readable = new Promise<void>((resolve) => {
+      this.#awake = resolve;
     });
+    if (this.#watch === undefined) this.#watch = new OneShotWatch(this.#map.fd, () => this.#gather());
+    else this.#watch.arm();
+    await readable;
+  }
+
+  #gather(): void {
+    this.#timer ??= setTimeout(() => this.wake(), GATHER_MS);
+  }
+
+  /** Lets `wait()` return now. */
+  wake(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#awake?.();
+    this.#awake = undefined;
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    this.#closed = true;
+    this.wake();
     this.#watch?.close();
-    this.#watch = undefined;
     this.#producer.close();
     this.#consumer.close();
   }
 }
-
-export { SLICE as DRAIN_SLICE };
 
 /** The smallest ring of at least `bytes` that this kernel accepts: a power of two and a multiple of its page. */
 export function ringSize(bytes: number): number {

@@ -62,12 +62,12 @@ export class Session<P extends Probe> {
    * @param prepare runs after loading and before attaching: nothing has been counted yet
    * @throws SkbdropError: `usage` for unknown reasons, `permission`, `unsupported`, `rejected`
    */
-  static async open<P extends Probe>(
+  static open<P extends Probe>(
     options: WatchOptions,
     design: (account: AccountOptions) => P,
     prepare?: (program: Program, probe: P) => void,
-  ): Promise<Session<P>> {
-    const host = await openHost(options.btf);
+  ): Session<P> {
+    const host = openHost(options.btf);
     const filter = selectReasons(host.reasons, options);
     const { attach = 'auto' } = options;
     const modes = attach === 'auto' ? attachModes : [attach];

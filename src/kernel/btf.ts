@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Btf, BtfError } from '../../btf/index.ts';
 import { SkbdropError } from '../sys/errors.ts';
+import { elfSection } from './elf.ts';
 
 const BTF_FOLDER = '/sys/kernel/btf';
 const BTF_MAGIC = 0xeb9f; // include/uapi/linux/btf.h
@@ -31,7 +32,7 @@ export function* moduleBtfs(base: Btf): Generator<Btf> {
  *
  * @throws SkbdropError `usage` where the file cannot be read or holds no intact BTF
  */
-export async function btfFromFile(file: string): Promise<Btf> {
+export function btfFromFile(file: string): Btf {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
@@ -39,7 +40,6 @@ export async function btfFromFile(file: string): Promise<Btf> {
     throw new SkbdropError('usage', `cannot read the BTF file ${file}: ${(error as Error).message}`, { cause: error });
   }
   if (bytes.length >= 4 && bytes.readUInt32BE(0) === ELF_MAGIC) {
-    const { elfSection } = await import('./elf.ts');
     return parse(elfSection(bytes, '.BTF', file), file);
   }
   const magic = bytes.length >= 2 ? [bytes.readUInt16LE(0), bytes.readUInt16BE(0)] : [];

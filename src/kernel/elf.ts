@@ -1,10 +1,9 @@
-import elfy from 'elfy';
+import { createRequire } from 'node:module';
 import { SkbdropError } from '../sys/errors.ts';
 
-/** What elfy 1.0.0 gives of a section that can be relied on; its `addralign` and `entsize` are wrong for 64 bits. */
-interface ElfySection {
-  readonly name: string;
-  readonly data: Uint8Array;
+/** What elfy 1.0.0 gives that can be relied on; its `addralign` and `entsize` are wrong for 64 bits. */
+interface Elfy {
+  parse(bytes: Buffer): { body: { sections: readonly { name: string; data: Uint8Array }[] } };
 }
 
 /**
@@ -14,7 +13,9 @@ interface ElfySection {
  * @throws SkbdropError `usage` where the file is damaged or has no such section
  */
 export function elfSection(bytes: Buffer, name: string, file: string): Uint8Array {
-  let sections: readonly ElfySection[];
+  // Loaded here, because only few runs are given an ELF file.
+  const elfy: Elfy = createRequire(import.meta.url)('elfy');
+  let sections: ReturnType<Elfy['parse']>['body']['sections'];
   try {
     sections = elfy.parse(bytes).body.sections;
   } catch (error) {

@@ -29,9 +29,8 @@ export interface Host {
  * @param btfFile BTF to use instead of the running kernel's own
  * @throws SkbdropError `usage` where that file is no good
  */
-export async function openHost(btfFile?: string): Promise<Host> {
-  const btf = btfFile === undefined ? kernelBtf() : await btfFromFile(btfFile);
-  return new LazyHost(btf);
+export function openHost(btfFile?: string): Host {
+  return new LazyHost(btfFile === undefined ? kernelBtf() : btfFromFile(btfFile));
 }
 
 class LazyHost implements Host {

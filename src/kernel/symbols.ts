@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 
 /** Where an address of kernel code lies. */
 export interface SymbolPlace {
@@ -9,9 +10,10 @@ export interface SymbolPlace {
   readonly module: string | undefined;
 }
 
-const TAB = 0x09;
 const NEWLINE = 0x0a;
-const SPACE = 0x20;
+/** An address in /proc/kallsyms, on a 64-bit kernel (v6.12 kernel/kallsyms.c, s_show(): %px). */
+const DIGITS = 16;
+const SHORTEST_LINE = '0000000000000000 t x\n'.length;
 
 /**
  * The kernel's symbols, from the text of /proc/kallsyms: `ffffffff81000000 T name\t[module]` a line.
@@ -99,33 +101,23 @@ function upperBound(sorted: BigUint64Array, value: bigint): number {
 }
 
 function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; sorted: boolean } {
-  // No line is shorter than "0000000000000000 t x\n".
-  const room = Math.ceil(text.length / 20) + 1;
+  const room = Math.ceil(text.length / SHORTEST_LINE) + 1;
   const halves = new Uint32Array(2 * room);
   const lines = new Uint32Array(room);
   let count = 0;
   let sorted = true;
   let [previousHigh, previousLow] = [0, 0];
-  for (let at = 0; at < text.length; ) {
-    const start = at;
-    let [high, low] = [0, 0];
-    for (let byte = text[at]!; byte !== SPACE; byte = text[++at]!) {
-      if (at >= text.length || byte === TAB || byte === NEWLINE) break;
-      // '0'-'9' are 0x30-0x39, 'a'-'f' 0x61-0x66.
-      const digit = byte < 0x40 ? byte - 0x30 : byte - 0x57;
-      high = ((high << 4) | (low >>> 28)) >>> 0;
-      low = ((low << 4) | digit) >>> 0;
-    }
-    if (at > start && count < room) {
-      halves[2 * count] = low;
-      halves[2 * count + 1] = high;
-      lines[count++] = start;
-      if (high < previousHigh || (high === previousHigh && low < previousLow)) sorted = false;
-      previousHigh = high;
-      previousLow = low;
-    }
-    const newline = text.indexOf(NEWLINE, at);
-    at = newline < 0 ? text.length : newline + 1;
+  for (let start = 0; start + DIGITS < text.length && count < room; ) {
+    const high = hex8(text, start);
+    const low = hex8(text, start + 8);
+    halves[2 * count] = low;
+    halves[2 * count + 1] = high;
+    lines[count++] = start;
+    if (high < previousHigh || (high === previousHigh && low < previousLow)) sorted = false;
+    previousHigh = high;
+    previousLow = low;
+    const newline = text.indexOf(NEWLINE, start + DIGITS);
+    start = newline < 0 ? text.length : newline + 1;
   }
   // x86-64 and arm64 are little-endian: the low half first.
   return { addresses: new BigUint64Array(halves.buffer, 0, count), lines: lines.subarray(0, count), sorted };
@@ -133,13 +125,18 @@ function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; so
 
 /** Turns addresses into `name+0x1c [module]`, and says when it cannot. Reads /proc/kallsyms at the first use. */
 export class Symbolizer {
-  readonly #read: () => Buffer;
+  readonly #file: string;
   #symbols: KernelSymbols | undefined;
   #reloads = 0;
   readonly #returns = new Map<bigint, SymbolPlace | undefined>();
 
-  constructor(read: () => Buffer = () => readFileSync('/proc/kallsyms')) {
-    this.#read = read;
+  constructor(file: string = '/proc/kallsyms') {
+    this.#file = file;
+  }
+
+  /** Reads the symbols ahead of the first question. The kernel takes its time to write them out. */
+  async load(): Promise<void> {
+    this.#symbols ??= new KernelSymbols(await readFile(this.#file));
   }
 
   /** Why there are no names, or undefined where there are. */
@@ -169,7 +166,7 @@ export class Symbolizer {
   }
 
   #table(): KernelSymbols {
-    this.#symbols ??= new KernelSymbols(this.#read());
+    this.#symbols ??= new KernelSymbols(readFileSync(this.#file));
     return this.#symbols;
   }
 }
@@ -181,4 +178,15 @@ export function formatPlace(place: SymbolPlace | undefined, address: bigint): st
   if (place === undefined) return `0x${address.toString(16)}`;
   const module = place.module === undefined ? '' : ` [${place.module}]`;
   return `${place.name}+0x${place.offset.toString(16)}${module}`;
+}
+
+/** The number that eight lower-case hexadecimal digits spell. */
+function hex8(text: Buffer, start: number): number {
+  let value = 0;
+  for (let i = start; i < start + 8; i++) {
+    const byte = text[i]!;
+    // '0'-'9' are 0x30-0x39, 'a'-'f' are 0x61-0x66.
+    value = (value << 4) | (byte < 0x40 ? byte - 0x30 : byte - 0x57);
+  }
+  return value >>> 0;
 }

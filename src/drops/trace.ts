@@ -1,0 +1,106 @@
+import { RingBuffer } from '../bpf/ringbuf.ts';
+import { TraceProbe } from '../probes/trace.ts';
+import { type Drop, DropReader } from './drop.ts';
+import { Session, type WatchOptions } from './session.ts';
+import { Watch } from './watch.ts';
+
+export interface TraceOptions extends WatchOptions {
+  /** Size of the buffer between kernel and process, in bytes; rounded up to a power of two. Default: 8 MiB. */
+  readonly bufferSize?: number | undefined;
+}
+
+const DEFAULT_BUFFER = 8 * 1024 * 1024;
+
+/** Drops handed over at a time, so that signals and timers are heard under a flood. */
+const BATCH = 8192;
+
+/**
+ * Each drop as it happens. Iterating hands them over in the order in which the kernel recorded them, and waits for
+ * whoever iterates: what does not fit into the buffer meanwhile is lost, and counted.
+ */
+export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> {
+  readonly #ring: RingBuffer;
+  readonly #reader: DropReader;
+  #read = 0;
+  #ended = false;
+
+  constructor(session: Session<TraceProbe>) {
+    super(session);
+    this.#ring = new RingBuffer(session.program.map(session.probe.ring.name));
+    this.#reader = new DropReader(session.host);
+  }
+
+  /**
+   * Ends at the limit, or after `detach()` when everything recorded until then has been handed over. Closes when it
+   * ends, also when the loop over it is left.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Drop, void> {
+    try {
+      for await (const batch of this.batches()) yield* batch;
+    } finally {
+      this.close();
+    }
+  }
+
+  /** The same by the batch, for those who write many drops at once. Does not close. */
+  async *batches(): AsyncGenerator<readonly Drop[], void> {
+    for (;;) {
+      // Whether this is the last drain has to be known before it: what comes later is not in the ring any more.
+      const last = !this.session.attached;
+      const batch = this.#drain();
+      if (batch.length > 0) yield batch;
+      if (this.#ended) return;
+      if (batch.length === BATCH) await new Promise((resolve) => setImmediate(resolve));
+      else if (last || this.#limitHandedOver()) return;
+      else await this.#ring.wait();
+    }
+  }
+
+  #drain(): readonly Drop[] {
+    if (this.#ended) return [];
+    const batch: Drop[] = [];
+    const { probe } = this.session;
+    this.#ring.drain((data, offset, length) => {
+      batch.push(this.#reader.read(probe.decode(data, offset, length)));
+      return true;
+    }, BATCH);
+    this.#read += batch.length;
+    return batch;
+  }
+
+  #limitHandedOver(): boolean {
+    const { limit } = this.session.options;
+    return limit !== undefined && this.#read >= limit;
+  }
+
+  override detach(): void {
+    super.detach();
+    this.#ring.wake();
+  }
+
+  protected override reported(): number {
+    return this.#read;
+  }
+
+  override close(): void {
+    this.#ended = true;
+    this.#ring.close();
+    super.close();
+  }
+}
+
+/**
+ * Watches drops one by one, from now on: `for await (const drop of traceDrops({ reasons: ['NO_SOCKET'] }))`.
+ *
+ * @throws SkbdropError: `usage` for a reason this kernel does not have, `permission`, `unsupported`, `rejected`
+ */
+export function traceDrops(options: TraceOptions = {}): DropTrace {
+  const bytes = options.bufferSize ?? DEFAULT_BUFFER;
+  const session = Session.open(options, (account) => new TraceProbe(account, bytes));
+  try {
+    return new DropTrace(session);
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+}

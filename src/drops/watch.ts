@@ -1,0 +1,67 @@
+import type { AttachMode } from '../probes/context.ts';
+import type { Probe, Session } from './session.ts';
+import type { Summary } from './summary.ts';
+
+/**
+ * What all ways of watching drops have in common. Watching starts at once and ends with `detach()`; results can be
+ * read until `close()`, which `using` calls by itself.
+ */
+export abstract class Watch<P extends Probe> {
+  protected readonly session: Session<P>;
+  #final: Summary | undefined;
+
+  constructor(session: Session<P>) {
+    this.session = session;
+  }
+
+  /** How it is attached. */
+  get mode(): AttachMode {
+    return this.session.mode;
+  }
+
+  /** `6.18.44`. */
+  get kernel(): string {
+    return this.session.host.release;
+  }
+
+  /**
+   * Reads the kernel's symbols now, off the event loop, instead of at the first function that needs a name.
+   *
+   * @returns why functions will have no names, or undefined where they will
+   */
+  async loadSymbols(): Promise<string | undefined> {
+    await this.session.host.symbols.load();
+    return this.session.host.symbols.problem;
+  }
+
+  /** Stops counting. What was counted stays readable, and is final. */
+  detach(): void {
+    this.session.detach();
+  }
+
+  /** Whether as many drops have passed as `limit` asked for. */
+  get limitReached(): boolean {
+    const { limit } = this.session.options;
+    return limit !== undefined && this.summary().passed >= limit;
+  }
+
+  /** The books: what was seen, reported and lost. Final after `detach()`; still there after `close()`. */
+  summary(): Summary {
+    return this.#final ?? this.session.summary(this.reported());
+  }
+
+  /** How many drops were handed over, or stand in what `read()` returns. */
+  protected abstract reported(): number;
+
+  /** Detaches and frees everything in the kernel. May be called more than once. */
+  close(): void {
+    if (this.#final !== undefined) return;
+    this.detach();
+    this.#final = this.summary();
+    this.session.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
