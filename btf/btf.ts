@@ -199,7 +199,7 @@ export class Btf {
 
   /** Whether a struct or union is packed, as far as its layout shows. */
   isPacked(type: CompositeType): boolean {
-    return this.#alignments.isPacked(this, type);
+    return this.#alignments.ofMembers(this, type).packed;
   }
 
   /**
@@ -339,7 +339,12 @@ export class Btf {
   #prototypeOf(func: number): FuncProtoType {
     const type = this.type(func);
     const prototype = type.kind === 'func' ? this.type(type.type) : type;
-    if (prototype.kind !== 'func_proto') throw this.error(func, '/type', `a ${prototype.kind} is no prototype`);
+    if (prototype.kind !== 'func_proto')
+      throw this.error(
+        func,
+        '/type',
+        `type ${type.kind === 'func' ? type.type : func} (${prototype.kind}) is no prototype`,
+      );
     return prototype;
   }
 

@@ -106,7 +106,7 @@ function walk(btf: Btf, root: number, path: string, from: string, rest: string):
 function enter(btf: Btf, type: BtfType, from: Place, name: string, walked: string): Place | Missing {
   if (type.kind !== 'struct' && type.kind !== 'union') {
     const why = type.kind === 'ptr' ? ', and what it points to is another object' : '';
-    return malformed(`${walked} is a ${type.kind} (${btf.typeName(type.id)})${why}; it has no member ${name}`);
+    return malformed(`${walked} is of kind ${type.kind} (${btf.typeName(type.id)})${why}; it has no member ${name}`);
   }
   const found = findMember(btf, type, name, new Set(), 0);
   if (found === undefined) {
@@ -119,7 +119,8 @@ function enter(btf: Btf, type: BtfType, from: Place, name: string, walked: strin
 
 /** From an array to one of its elements. A flexible array has as many as one likes. */
 function pick(btf: Btf, type: BtfType, from: Place, index: number, walked: string): Place | Missing {
-  if (type.kind !== 'array') return malformed(`${walked} is a ${type.kind} (${btf.typeName(type.id)}), not an array`);
+  if (type.kind !== 'array')
+    return malformed(`${walked} is of kind ${type.kind} (${btf.typeName(type.id)}), not an array`);
   if (type.count > 0 && index >= type.count) return malformed(`${walked} has ${type.count} elements only`);
   const size = sizeOf(btf, type.type);
   if (size === undefined) throw btf.error(type.id, '/type', 'an element has no size', TYPE_WORDS);
@@ -207,11 +208,10 @@ function anonymous(btf: Btf, member: Member): CompositeType | undefined {
 function checkFit(btf: Btf, type: CompositeType, member: Member, index: number): void {
   if (member.bitSize !== undefined) return; // checked when it was decoded
   const size = sizeOf(btf, member.type);
-  const fault = (part: string, problem: string): BtfError =>
-    btf.error(type.id, `/member ${index}/${part}`, problem, TYPE_WORDS + index * 3 + (part === 'type' ? 1 : 2));
-  if (size === undefined) throw fault('type', `a ${btf.resolve(member.type).kind} has no size`);
+  if (size === undefined) throw sizeless(btf, type, member, index);
   if (member.bitOffset + size * 8 > type.size * 8) {
-    throw fault('offset', `${size} bytes at bit ${member.bitOffset} are past the ${type.kind}'s ${type.size} bytes`);
+    const problem = `${size} bytes at bit ${member.bitOffset} are past the ${type.kind}'s ${type.size} bytes`;
+    throw btf.error(type.id, `/member ${index}/offset`, problem, TYPE_WORDS + index * 3 + 2);
   }
 }
 
@@ -263,7 +263,7 @@ function follow(btf: Btf, id: number, depth: number): BtfType {
 
 /** Alignments, each computed once: a struct's is that of all that is in it. */
 export class Alignments {
-  readonly #known: Map<number, number> = new Map();
+  readonly #known: Map<number, MemberAlignment> = new Map();
 
   /** Alignment in bytes; undefined for what has no size. */
   of(btf: Btf, id: number, depth = 0): number | undefined {
@@ -286,12 +286,8 @@ export class Alignments {
         return this.of(btf, type.type, depth + 1);
       case 'struct':
       case 'union': {
-        let align = this.#known.get(id);
-        if (align === undefined) {
-          align = this.#ofComposite(btf, type, depth);
-          this.#known.set(id, align);
-        }
-        return align;
+        const { packed, widest } = this.ofMembers(btf, type, depth);
+        return packed ? 1 : widest;
       }
       case 'void':
       case 'fwd':
@@ -306,26 +302,37 @@ export class Alignments {
     }
   }
 
-  /** BTF does not record `packed`; a member or an end out of alignment gives it away. */
-  isPacked(btf: Btf, type: CompositeType, depth = 0): boolean {
+  /**
+   * The widest alignment among a struct's members, and whether the struct ignores them.
+   *
+   * BTF does not record `packed`; a member or an end out of alignment gives it away.
+   */
+  ofMembers(btf: Btf, type: CompositeType, depth = 0): MemberAlignment {
+    const known = this.#known.get(type.id);
+    if (known !== undefined) return known;
     let widest = 1;
+    let packed = false;
     for (const [index, member] of type.members.entries()) {
-      const align = this.#ofMember(btf, type, member, index, depth);
-      if (member.bitSize === undefined && member.bitOffset % (align * 8) !== 0) return true;
+      const align = this.of(btf, member.type, depth + 1);
+      if (align === undefined) throw sizeless(btf, type, member, index);
+      if (member.bitSize === undefined && member.bitOffset % (align * 8) !== 0) packed = true;
       widest = Math.max(widest, align);
     }
-    return type.size % widest !== 0;
-  }
-
-  #ofComposite(btf: Btf, type: CompositeType, depth: number): number {
-    if (this.isPacked(btf, type, depth)) return 1;
-    return Math.max(1, ...type.members.map((member, index) => this.#ofMember(btf, type, member, index, depth)));
-  }
-
-  #ofMember(btf: Btf, type: CompositeType, member: Member, index: number, depth: number): number {
-    const align = this.of(btf, member.type, depth + 1);
-    if (align !== undefined) return align;
-    const kind = btf.resolve(member.type).kind;
-    throw btf.error(type.id, `/member ${index}/type`, `a ${kind} has no size`, TYPE_WORDS + index * 3 + 1);
+    const alignment = { packed: packed || type.size % widest !== 0, widest };
+    this.#known.set(type.id, alignment);
+    return alignment;
   }
 }
+
+interface MemberAlignment {
+  readonly packed: boolean;
+  readonly widest: number;
+}
+
+const sizeless = (btf: Btf, type: CompositeType, member: Member, index: number): BtfError =>
+  btf.error(
+    type.id,
+    `/member ${index}/type`,
+    `type ${member.type} (${btf.resolve(member.type).kind}) has no size`,
+    TYPE_WORDS + index * 3 + 1,
+  );

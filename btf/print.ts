@@ -28,7 +28,7 @@ export function spellType(btf: Btf, id: number): string {
 }
 
 /** No C definition in a kernel comes near; damaged BTF can spell out one anonymous type exponentially often. */
-const MOST_CHARACTERS = 1 << 22;
+const MOST_CHARACTERS = 1 << 20;
 
 class Printer {
   readonly #btf: Btf;
@@ -223,6 +223,7 @@ class Printer {
     }
     const rest = to - at - whole * widest.bits;
     if (rest > 0) lines.push(`${pads.findLast((pad) => pad.bits >= rest)!.name}: ${rest};`);
+    this.#count(lines.join());
     return lines;
   }
 

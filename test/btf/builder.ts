@@ -62,7 +62,8 @@ export class BtfBuilder {
 
   /** A type word by word; returns its id. */
   raw(kind: number, name: Name, sizeOrType: number, vlen = 0, flag = false, extra: readonly number[] = []): number {
-    this.#words.push(this.string(name), ((flag ? 0x8000_0000 : 0) | (kind << 24) | vlen) >>> 0, sizeOrType, ...extra);
+    this.#words.push(this.string(name), ((flag ? 0x8000_0000 : 0) | (kind << 24) | vlen) >>> 0, sizeOrType);
+    for (const word of extra) this.#words.push(word);
     this.#count++;
     return this.last;
   }

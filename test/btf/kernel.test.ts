@@ -3,6 +3,7 @@ import { accessSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Btf, type BtfType, printType } from '../../btf/index.ts';
 import { needTool } from '../helpers/need.ts';
+import { asBpftool, dumpedTypes } from './bpftool.ts';
 
 /** This kernel's own types, and what bpftool and pahole say of them. */
 const VMLINUX = '/sys/kernel/btf/vmlinux';
@@ -25,7 +26,7 @@ const kernel = (): Btf => Btf.parse(readFileSync(VMLINUX));
 describe.skipIf(bpftool === undefined || !readable)(`this kernel against bpftool ${why}`, () => {
   it('every type has the kind, name and parts that bpftool reads', () => {
     const btf = kernel();
-    const types = dumped();
+    const types = dumpedTypes(run(bpftool!, '-j', 'btf', 'dump', 'file', VMLINUX));
     expect(types.length).toBeGreaterThan(50_000);
     expect(btf.count).toBe(types.length);
     for (const [index, theirs] of types.entries()) {
@@ -37,7 +38,7 @@ describe.skipIf(bpftool === undefined || !readable)(`this kernel against bpftool
 
   it('the first of each name is found, by name and by name and kind', () => {
     const btf = kernel();
-    const types = dumped();
+    const types = dumpedTypes(run(bpftool!, '-j', 'btf', 'dump', 'file', VMLINUX));
     const first = new Map<string, number>();
     for (const { kind, name, id } of types) {
       if (name === '(anon)') continue;
@@ -193,90 +194,6 @@ describe.skipIf(!readable)('this kernel [skipped: this kernel has no BTF]', () =
 
 /** The kinds bpftool has a C definition or declaration for. */
 const PRINTED = ['struct', 'union', 'enum', 'enum64', 'typedef', 'fwd'] as const;
-
-type Json = Record<string, unknown>;
-
-/** What bpftool dumps, with enumerators as text: JSON's numbers end at 53 bits. */
-function dumped(): Json[] {
-  const json = run(bpftool!, '-j', 'btf', 'dump', 'file', VMLINUX).replace(/"val":(-?\d+)/gu, '"val":"$1"');
-  const { types } = JSON.parse(json) as { types: Json[] };
-  for (const type of types) {
-    if (type.kind !== 'ENUM' || type.encoding !== 'UNSIGNED') continue;
-    // bpftool 7.1 extends the sign of 32-bit values even where there is none.
-    for (const value of type.values as Json[]) value.val = `${BigInt.asUintN(32, BigInt(String(value.val)))}`;
-  }
-  return types;
-}
-
-/** A type in the words of `bpftool -j btf dump`, its keys in the same order. */
-function asBpftool(type: BtfType): Json {
-  const head = { id: type.id, kind: type.kind.toUpperCase(), name: type.name === '' ? '(anon)' : type.name };
-  const named = (name: string): string => (name === '' ? '(anon)' : name);
-  switch (type.kind) {
-    case 'int': {
-      const encoding = type.signed ? 'SIGNED' : type.char ? 'CHAR' : type.bool ? 'BOOL' : '(none)';
-      return { ...head, size: type.size, bits_offset: type.bitOffset, nr_bits: type.bits, encoding };
-    }
-    case 'float':
-      return { ...head, size: type.size };
-    case 'ptr':
-    case 'typedef':
-    case 'volatile':
-    case 'const':
-    case 'restrict':
-    case 'type_tag':
-      return { ...head, type_id: type.type };
-    case 'array':
-      return { ...head, type_id: type.type, index_type_id: type.indexType, nr_elems: type.count };
-    case 'struct':
-    case 'union':
-      return {
-        ...head,
-        size: type.size,
-        vlen: type.members.length,
-        members: type.members.map((m) => ({
-          name: named(m.name),
-          type_id: m.type,
-          bits_offset: m.bitOffset,
-          ...(m.bitSize === undefined ? {} : { bitfield_size: m.bitSize }),
-        })),
-      };
-    case 'enum':
-    case 'enum64':
-      return {
-        ...head,
-        encoding: type.signed ? 'SIGNED' : 'UNSIGNED',
-        size: type.size,
-        vlen: type.values.length,
-        values: type.values.map((v) => ({ name: named(v.name), val: `${v.value}` })),
-      };
-    case 'fwd':
-      return { ...head, fwd_kind: type.of };
-    case 'func':
-      return { ...head, type_id: type.type, linkage: type.linkage };
-    case 'func_proto': {
-      const params = type.params.map((p) => ({ name: named(p.name), type_id: p.type }));
-      if (type.variadic) params.push({ name: '(anon)', type_id: 0 });
-      return { ...head, ret_type_id: type.returns, vlen: params.length, params };
-    }
-    case 'var':
-      return { ...head, type_id: type.type, linkage: type.linkage };
-    case 'datasec':
-      return {
-        ...head,
-        size: type.size,
-        vlen: type.vars.length,
-        vars: type.vars.map((v) => ({ type_id: v.type, offset: v.offset, size: v.size })),
-      };
-    case 'decl_tag':
-      return { ...head, type_id: type.type, component_idx: type.component };
-    case 'void':
-    case 'unknown':
-      return head;
-    default:
-      return type satisfies never;
-  }
-}
 
 /**
  * The definitions in a C dump. `name___2`, bpftool's way to tell equal names apart, is undone; of the declarations
