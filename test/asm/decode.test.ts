@@ -100,6 +100,34 @@ describe('decode refuses', () => {
   });
 });
 
+/** Writing the frame pointer has an encoding; the constructors refuse it, and so does the verifier. */
+test.each([
+  ['b70a000000000000', 'r10 = 0'],
+  ['180a000005000000 0000000000000000', 'r10 = 5 ll'],
+  ['61aa000000000000', 'r10 = *(u32 *)(r10 + 0)'],
+  ['870a000000000000', 'r10 = -r10'],
+  ['3701000000000000', 'r1 /= 0'],
+  ['6701000040000000', 'r1 <<= 64'],
+])('%s is legal: %s', (hex, text) => {
+  expect(decode(bytesOf(hex), 'little').map(print)).toEqual([text]);
+});
+
+test.each([
+  ['ff00000000000000', 'slot 0: opcode 0xff is reserved'],
+  ['0721000005000000', 'slot 0: opcode 0x07 has no src, but it is 2'],
+  ['61b1000000000000', 'slot 0: there is no register r11'],
+  ['3f21020000000000', 'slot 0: opcode 0x3f with off 2 is reserved'],
+  ['db21000010000000', 'slot 0: atomic operation 16 is reserved'],
+  ['1871000005000000 0000000000000000', 'slot 0: wide source 7 is reserved'],
+  ['1811000005000000 0000000001000000', 'slot 0: wide source 1 has no second imm, but it is 1'],
+  ['d401000008000000', 'slot 0: a byte swap of 8 bits is reserved'],
+  ['8530000001000000', 'slot 0: call kind 3 is reserved'],
+  ['1801000005000000', 'slot 0: the second slot of a wide instruction is missing'],
+  ['9500000000000000 95', 'slot 1: 1 bytes, not 8'],
+])('%s: %s', (hex, message) => {
+  expect(thrown(AsmError, () => decode(bytesOf(hex), 'little')).message).toBe(message);
+});
+
 test.each([
   ['a reserved opcode', 'ff00000000000000', 3],
   ['half a slot', 'b70000', 3],

@@ -89,10 +89,17 @@ describe('encode refuses', () => {
     ['a register that is not there', { opcode: 0xb7, dst: 11 }],
     ['a register of five bits', { opcode: 0xb7, dst: 16 }],
     ['off of 17 bits', { opcode: 0x05, off: 0x8000 }],
+    ['off of 17 bits, negative', { opcode: 0x05, off: -0x8001 }],
     ['imm of 33 bits', { opcode: 0xb7, imm: 0x8000_0000 }],
+    ['imm of 33 bits, negative', { opcode: 0xb7, imm: -0x8000_0001 }],
+    ['a negative opcode', { opcode: -1 }],
+    ['a negative register', { opcode: 0xb7, dst: -1 }],
+    ['a negative source', { opcode: 0xbf, src: -1 }],
+    ['a source of five bits', { opcode: 0xbf, src: 16 }],
     ['imm that is not whole', { opcode: 0xb7, imm: 0.5 }],
     ['a wide instruction without its half', { opcode: 0x18 }],
     ['nextImm of 33 bits', { opcode: 0x18, nextImm: 0x8000_0000 }],
+    ['nextImm of 33 bits, negative', { opcode: 0x18, nextImm: -0x8000_0001 }],
     ['a narrow instruction with nextImm', { opcode: 0xb7, nextImm: 0 }],
   ])('%s, made by hand', (_, fields) => {
     const made: Instruction = { kind: 'instruction', dst: 0, src: 0, off: 0, imm: 0, ...fields };

@@ -1,6 +1,7 @@
 /** Every argument of every constructor: its smallest and largest value are taken, one less and one more are not. */
 
 import { describe, expect, test } from 'vitest';
+import * as asm from '../../asm/index.ts';
 import {
   type Alu,
   type Atomic,
@@ -140,7 +141,9 @@ describe('numbers', () => {
     expect(imm64Value(imm64(r1, 2n ** 64n - 1n))).toBe(2n ** 64n - 1n);
     expect(imm64Value(imm64(r1, 0x1_8000_0000n))).toBe(0x1_8000_0000n);
     expect(imm64(r1, -1n)).toEqual(imm64(r1, 2n ** 64n - 1n));
-    expect(() => imm64(r1, 2n ** 64n)).toThrow(RangeError);
+    expect(() => imm64(r1, 2n ** 64n)).toThrow(
+      new RangeError('imm64: value: 18446744073709551616 is not from -2^63 to 2^64-1'),
+    );
     expect(() => imm64(r1, -(2n ** 63n) - 1n)).toThrow(RangeError);
     expect(() => imm64(r1, 5 as unknown as bigint)).toThrow(TypeError);
   });
@@ -217,6 +220,13 @@ function refusesWhatIsNoRegister([argument, make]: Place): void {
 }
 
 describe('registers', () => {
+  test('have their numbers, and fp is r10', () => {
+    const named = [asm.r0, asm.r1, asm.r2, asm.r3, asm.r4, asm.r5, asm.r6, asm.r7, asm.r8, asm.r9, asm.r10];
+    expect(named.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(asm.registers).toEqual(named);
+    expect(asm.fp).toBe(asm.r10);
+  });
+
   test.each(written)('%s is written, so not r10', (argument, make) => {
     expect(make(r0)).toMatchObject({ kind: 'instruction' });
     expect(thrown(RangeError, () => make(r10)).message).toContain(`${argument}: r10 is the frame pointer`);
