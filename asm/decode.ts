@@ -32,7 +32,7 @@ export function decode(bytes: Uint8Array, endian: Endian): Instruction[] {
   const rest = bytes.byteLength % SLOT_SIZE;
   if (rest !== 0) {
     const index = instructions.length;
-    throw new AsmError('truncated', `slot ${slot}: ${rest} bytes, not ${SLOT_SIZE}`, { slot, index });
+    throw new AsmError('truncated', `slot ${slot}: ${rest} of ${SLOT_SIZE} bytes`, { slot, index });
   }
   return instructions;
 }

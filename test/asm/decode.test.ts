@@ -123,7 +123,7 @@ test.each([
   ['d401000008000000', 'slot 0: a byte swap of 8 bits is reserved'],
   ['8530000001000000', 'slot 0: call kind 3 is reserved'],
   ['1801000005000000', 'slot 0: the second slot of a wide instruction is missing'],
-  ['9500000000000000 95', 'slot 1: 1 bytes, not 8'],
+  ['9500000000000000 95', 'slot 1: 1 of 8 bytes'],
 ])('%s: %s', (hex, message) => {
   expect(thrown(AsmError, () => decode(bytesOf(hex), 'little')).message).toBe(message);
 });
