@@ -5,6 +5,8 @@ import { Watch } from './watch.ts';
 export interface ReasonCount {
   /** The kernel's name. */
   readonly reason: string;
+  /** The number behind it on this kernel; other kernels number otherwise. */
+  readonly reasonNumber: number;
   readonly count: number;
 }
 
@@ -15,6 +17,7 @@ export class DropCounter extends Watch<CountProbe> {
     const { probe, program, host } = this.session;
     const counts = [...probe.read(program).counts].map(([number, count]) => ({
       reason: host.reasons.name(number),
+      reasonNumber: number,
       count,
     }));
     return counts.sort((a, b) => b.count - a.count || (a.reason < b.reason ? -1 : 1));

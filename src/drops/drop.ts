@@ -9,6 +9,8 @@ export interface Drop {
   readonly time: bigint;
   /** The kernel's name, `SKB_DROP_REASON_NO_SOCKET`; `reason#131` for a number without one. */
   readonly reason: string;
+  /** The number behind it on this kernel; other kernels number otherwise. */
+  readonly reasonNumber: number;
   /** The function that gave the packet up, `tcp_v4_rcv+0x9d`; its address where symbols are hidden. */
   readonly location: string;
   /** skb->len in bytes: counted from the header that the packet had been parsed to, so it depends on the reason. */
@@ -44,6 +46,7 @@ export class DropReader {
     return {
       time: record.time + this.#offset,
       reason: reasons.name(record.reason),
+      reasonNumber: record.reason,
       location: formatPlace(symbols.findReturn(record.location), record.location),
       ...(len === undefined ? {} : { len }),
       ...(protocol === undefined ? {} : { protocol }),

@@ -44,14 +44,25 @@ export class Session<P extends Probe> {
   readonly probe: P;
   readonly program: Program;
   readonly options: WatchOptions;
+  /** What an expert may want to know of how this came about. */
+  readonly notes: readonly string[];
   #link: Fd | undefined;
 
-  private constructor(host: Host, mode: AttachMode, probe: P, program: Program, link: Fd, options: WatchOptions) {
+  private constructor(
+    host: Host,
+    mode: AttachMode,
+    probe: P,
+    program: Program,
+    link: Fd,
+    options: WatchOptions,
+    notes: readonly string[],
+  ) {
     this.host = host;
     this.mode = mode;
     this.probe = probe;
     this.program = program;
     this.options = options;
+    this.notes = notes;
     this.#link = link;
   }
 
@@ -89,7 +100,15 @@ export class Session<P extends Probe> {
       const program = loadProgram(probe.spec);
       try {
         prepare?.(program, probe);
-        return new Session(host, mode, probe, program, attachProgram(mode, program, host), options);
+        return new Session(
+          host,
+          mode,
+          probe,
+          program,
+          attachProgram(mode, program, host),
+          options,
+          notesOn(host, failures),
+        );
       } catch (error) {
         program.close();
         throw error;
@@ -141,6 +160,17 @@ function attachProgram(mode: AttachMode, program: Program, host: Host): Fd {
     case 'tracepoint':
       return attachTracepoint(program, host.tracepoint().id);
   }
+}
+
+function notesOn(host: Host, failures: readonly [AttachMode, unknown][]): readonly string[] {
+  const { reasons } = host;
+  return [
+    ...failures.map(([mode, error]) => `${mode} does not work here: ${(error as Error).message}`),
+    `${reasons.all.length} drop reasons have names, from ${reasons.source}`,
+    host.guardsReentry
+      ? 'counters are added to with plain instructions: this kernel does not enter a program twice on a CPU'
+      : 'counters are added to with atomic instructions: this kernel may enter a program twice on a CPU',
+  ];
 }
 
 function allFailed(failures: readonly [AttachMode, unknown][]): unknown {

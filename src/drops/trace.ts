@@ -56,6 +56,14 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
     }
   }
 
+  /** Which columns every drop lacks on this kernel, and why; undefined where none. */
+  get missingColumns(): string | undefined {
+    const { len, protocol, device } = this.session.probe.readable;
+    const columns = [!len && 'length', !protocol && 'protocol', !device && 'interface'].filter(Boolean);
+    if (columns.length === 0) return undefined;
+    return `no ${columns.join(', ')}: without BTF nothing says where they stand`;
+  }
+
   #drain(): readonly Drop[] {
     if (this.#ended) return [];
     const batch: Drop[] = [];

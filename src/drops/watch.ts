@@ -24,6 +24,11 @@ export abstract class Watch<P extends Probe> {
     return this.session.host.release;
   }
 
+  /** What an expert may want to know of how it came to be attached. */
+  get notes(): readonly string[] {
+    return this.session.notes;
+  }
+
   /**
    * Reads the kernel's symbols now, off the event loop, instead of at the first function that needs a name.
    *

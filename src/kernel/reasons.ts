@@ -57,7 +57,7 @@ export class ReasonTable {
   static fromFormat(format: TracepointFormat): ReasonTable {
     const table = new ReasonTable('tracefs', () => []);
     for (const [number, name] of format.symbols.get('reason') ?? []) {
-      if (!NOT_REASONS.has(CORE_PREFIX + name)) table.#names.set(number, CORE_PREFIX + name);
+      table.#names.set(number, CORE_PREFIX + name);
     }
     return table;
   }
@@ -70,7 +70,7 @@ export class ReasonTable {
   #addCore(btf: Btf): void {
     if (btf.find(CORE_ENUM, 'enum') === undefined) return;
     for (const { name, value } of btf.enumValues(CORE_ENUM)) {
-      if (!NOT_REASONS.has(name)) this.#names.set(Number(value) >>> 0, name);
+      this.#names.set(Number(value) >>> 0, name);
     }
     if (btf.find(SUBSYSTEM_ENUM, 'enum') === undefined) return;
     for (const { name, value } of btf.enumValues(SUBSYSTEM_ENUM)) {
@@ -93,9 +93,12 @@ export class ReasonTable {
     }
   }
 
-  /** All named reasons, by number. */
+  /** All reasons that have a name, by number. */
   get all(): readonly Reason[] {
-    return [...this.#names].map(([number, name]) => ({ number, name })).sort((a, b) => a.number - b.number);
+    return [...this.#names]
+      .filter(([, name]) => !NOT_REASONS.has(name))
+      .map(([number, name]) => ({ number, name }))
+      .sort((a, b) => a.number - b.number);
   }
 
   /**

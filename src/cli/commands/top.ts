@@ -1,0 +1,72 @@
+import { countDrops, type DropCounter, type ReasonCount } from '../../drops/count.ts';
+import type { CommonOptions } from '../options.ts';
+import type { Output } from '../output.ts';
+import { beforeLastMaps, clearScreen, countsMap } from '../render/bpftrace.ts';
+import { countsJson } from '../render/json.ts';
+import { countsText, number, type Rate } from '../render/text.ts';
+import { clockTime, now } from '../render/time.ts';
+import { run } from '../run.ts';
+import { Screen } from '../screen.ts';
+
+const DEFAULT_INTERVAL = 1000;
+
+/** `skbdrop top`: counts by reason, again and again. */
+export function top(options: CommonOptions): Promise<number> {
+  const { format, reasons, notReasons, attach, btf, count } = options;
+  const interval = options.interval ?? DEFAULT_INTERVAL;
+  const rates = new Rates();
+  let screen: Screen | undefined;
+
+  const report = async (watch: DropCounter, output: Output, isLast: boolean): Promise<void> => {
+    const { changed, seconds, counts } = rates.next(watch.read());
+    const time = now();
+    if (format === 'json') return output.write(countsJson(time, seconds, counts));
+    if (format === 'bpftrace') return output.write((isLast ? beforeLastMaps : clearScreen) + countsMap(counts));
+    const total = counts.reduce((sum, { count }) => sum + count, 0);
+    const rate = counts.reduce((sum, { rate }) => sum + rate, 0);
+    const title =
+      `${clockTime(time).slice(0, 8)}  ${number(total)} ${total === 1 ? 'drop' : 'drops'}, ` +
+      `${number(Math.round(rate))}/s over the last ${seconds.toFixed(1)} s\n`;
+    if (screen !== undefined) {
+      const hint = `kernel ${watch.kernel}, ${watch.mode}; Ctrl-C ends\n`;
+      const { rows = Number.POSITIVE_INFINITY } = output.size ?? {};
+      return output.write(screen.draw(`${title}${isLast ? '' : hint}\n${countsText(counts, rows - 5)}`));
+    }
+    // Elsewhere a block for each interval in which something happened, and the last one always.
+    if (changed || isLast) await output.write(`${title}${countsText(counts)}\n`);
+  };
+
+  return run(options, {
+    open: () => countDrops({ reasons, notReasons, attach, btf, limit: count }),
+    prepare: async (watch, output) => {
+      rates.next(watch.read());
+      if (format === 'text' && output.isTerminal) screen = new Screen(output);
+      return undefined;
+    },
+    interval,
+    tick: (watch, output) => report(watch, output, false),
+    finish: async (watch, output) => {
+      await report(watch, output, true);
+      await screen?.leave();
+    },
+  });
+}
+
+/** Counts with how fast they grew since the last time. */
+class Rates {
+  #before = new Map<string, number>();
+  #at = performance.now();
+
+  next(counts: readonly ReasonCount[]): { changed: boolean; seconds: number; counts: Rate[] } {
+    const at = performance.now();
+    const seconds = (at - this.#at) / 1000;
+    const before = this.#before;
+    this.#at = at;
+    this.#before = new Map(counts.map(({ reason, count }) => [reason, count]));
+    const grown = counts.map((entry) => ({
+      ...entry,
+      rate: seconds > 0 ? (entry.count - (before.get(entry.reason) ?? 0)) / seconds : 0,
+    }));
+    return { changed: grown.some(({ rate }) => rate > 0), seconds, counts: grown };
+  }
+}

@@ -1,0 +1,37 @@
+import type { DropTrace } from '../../drops/trace.ts';
+import { traceDrops } from '../../drops/trace.ts';
+import type { CommonOptions, Format } from '../options.ts';
+import type { Output } from '../output.ts';
+import { beforeLastMaps, reasonLine } from '../render/bpftrace.ts';
+import { dropJson } from '../render/json.ts';
+import { dropText, traceHeader } from '../render/text.ts';
+import { run } from '../run.ts';
+
+const renderers = { text: dropText, json: dropJson, bpftrace: reasonLine } as const satisfies Record<Format, unknown>;
+
+export interface TraceCommandOptions extends CommonOptions {
+  /** Bytes. */
+  readonly bufferSize: number | undefined;
+}
+
+/** `skbdrop trace`: prints each drop as it happens. */
+export function trace(options: TraceCommandOptions): Promise<number> {
+  const { format, reasons, notReasons, attach, btf, count, bufferSize } = options;
+  const render = renderers[format];
+  return run(options, {
+    open: () => traceDrops({ reasons, notReasons, attach, btf, limit: count, bufferSize }),
+    prepare: async (watch: DropTrace, output: Output) => {
+      if (format === 'text' && output.isTerminal) await output.write(traceHeader);
+      if (format === 'bpftrace') return undefined;
+      return [await watch.loadSymbols(), watch.missingColumns].filter(Boolean).join('; ') || undefined;
+    },
+    follow: async (watch, output) => {
+      for await (const batch of watch.batches()) {
+        let text = '';
+        for (const drop of batch) text += render(drop);
+        await output.write(text);
+      }
+      if (format === 'bpftrace') await output.write(beforeLastMaps);
+    },
+  });
+}

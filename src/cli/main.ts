@@ -1,0 +1,101 @@
+#!/usr/bin/env node
+import { Command, CommanderError, Option } from 'commander';
+import { version } from '../version.ts';
+import { describeError, exitStatus, Status } from './exit.ts';
+import { attachChoices, type CommonOptions, commonOptions, formats, parseSize, type RawOptions } from './options.ts';
+
+/** The words before `--` are ours; those behind it are a command to run. */
+const separator = process.argv.indexOf('--');
+const ownWords = separator < 0 ? process.argv : process.argv.slice(0, separator);
+const childWords = separator < 0 ? undefined : process.argv.slice(separator + 1);
+
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+/** The options that mean the same thing everywhere. */
+function watching(command: Command): Command {
+  return command
+    .usage('[options] [-- command args...]')
+    .option('-c, --cmd <command>', 'run this shell command once attached, trace until it ends, exit with its status')
+    .option('-d, --duration <time>', 'stop after 500ms, 10s, 5m')
+    .option('-n, --count <n>', 'stop after n drops')
+    .option('-i, --interval <time>', 'report every so often')
+    .option('-r, --reason <names>', 'keep these reasons only (globs, comma-separated, repeatable)', collect)
+    .option('-R, --not-reason <names>', 'leave these reasons out', collect)
+    .addOption(new Option('-f, --format <format>', 'how to print').choices(formats).default('text'))
+    .addOption(new Option('--json', 'the same as -f json').implies({ format: 'json' }))
+    .option('-o, --output <file>', 'write there instead of to standard output')
+    .addOption(new Option('--attach <how>', 'how to attach').choices(attachChoices).default('auto'))
+    .option('--btf <file>', 'BTF of this kernel, raw or in an ELF file, instead of /sys/kernel/btf')
+    .option('--ready-file <file>', 'create this file once attached')
+    .option('--fail-on-loss', 'exit with 4 if any drop was lost')
+    .option('-v, --verbose', 'more about how it works and what went wrong')
+    .option('-q, --quiet', 'no messages on standard error but errors')
+    .allowExcessArguments(false);
+}
+
+/** Runs a command of the watching kind; its code is loaded only then. */
+function action<O extends RawOptions>(
+  start: (common: CommonOptions, own: O) => Promise<number>,
+): (options: O) => Promise<void> {
+  return async (options) => {
+    process.exitCode = await start(commonOptions(options, childWords), options);
+  };
+}
+
+function build(): Command {
+  const program = new Command('skbdrop')
+    .description('Which packets the Linux kernel drops, where and why.')
+    .version(version, '-V, --version')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'skbdrop: ').replace(/^\(/m, '         (')),
+    });
+
+  watching(program.command('trace'))
+    .description('print each drop as it happens')
+    .option('--buffer-size <size>', 'buffer between kernel and skbdrop: 512k, 8M (default: 8M)')
+    .action(
+      action(async (common, { bufferSize }: RawOptions & { bufferSize?: string }) => {
+        const { trace } = await import('./commands/trace.ts');
+        const bytes = bufferSize === undefined ? undefined : parseSize(bufferSize, '--buffer-size');
+        return trace({ ...common, bufferSize: bytes });
+      }),
+    );
+  watching(program.command('top', { isDefault: true }))
+    .description('counts by reason, refreshed every interval (1s); what skbdrop alone does')
+    .action(action(async (common) => (await import('./commands/top.ts')).top(common)));
+  watching(program.command('hist'))
+    .description('histogram of the lengths of dropped packets')
+    .addOption(new Option('--by <what>', 'one histogram for each').choices(['reason']))
+    .action(
+      action(async (common, { by }: RawOptions & { by?: 'reason' }) =>
+        (await import('./commands/hist.ts')).hist({ ...common, by }),
+      ),
+    );
+  watching(program.command('stacks'))
+    .description("kernel stacks that drop packets without a reason, counted; -r '*' for all")
+    .action(action(async (common) => (await import('./commands/stacks.ts')).stacks(common)));
+  return program;
+}
+
+async function main(): Promise<void> {
+  const verbose = ownWords.some((word) => word === '-v' || word === '--verbose');
+  try {
+    await build().parseAsync(ownWords);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help and version are answers, not faults; everything else commander has already told.
+      process.exitCode = error.exitCode === 0 ? Status.ok : Status.usage;
+    } else {
+      process.stderr.write(describeError(error, verbose));
+      process.exitCode = exitStatus(error);
+    }
+  }
+}
+
+// A terminal that went away takes standard error with it; there is nobody left to tell.
+process.stderr.on('error', () => {});
+await main();
+// Not by running dry: a reader that never reads would keep its pipe, and with it this process, open for ever.
+process.exit();

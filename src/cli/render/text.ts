@@ -1,0 +1,154 @@
+import type { ReasonCount } from '../../drops/count.ts';
+import type { Drop } from '../../drops/drop.ts';
+import type { Histogram } from '../../drops/histogram.ts';
+import type { DropStack } from '../../drops/stacks.ts';
+import type { Summary } from '../../drops/summary.ts';
+import { shortName } from '../../kernel/reasons.ts';
+import { clockTime } from './time.ts';
+
+/** What people read. Numbers have thousands separated by commas; what is not known is a dash. */
+
+const UNKNOWN = '-';
+
+export const traceHeader: string = traceColumns('TIME', 'REASON', 'LEN', 'PROTO', 'IFACE', 'FUNCTION');
+
+/** One line: time, reason, length, protocol, interface, and the function that dropped. */
+export function dropText(drop: Drop): string {
+  return traceColumns(
+    clockTime(drop.time),
+    shortName(drop.reason),
+    drop.len === undefined ? UNKNOWN : String(drop.len),
+    protocolName(drop.protocol),
+    interfaceName(drop),
+    drop.location,
+  );
+}
+
+function traceColumns(time: string, reason: string, len: string, proto: string, iface: string, place: string): string {
+  return `${time.padEnd(15)} ${reason.padEnd(22)} ${len.padStart(6)} ${proto.padEnd(6)} ${iface.padEnd(10)} ${place}\n`;
+}
+
+/** EtherTypes that have a name people know (include/uapi/linux/if_ether.h). */
+const protocols: Readonly<Record<number, string>> = {
+  1: '802.3',
+  4: '802.2',
+  2048: 'IPv4',
+  2054: 'ARP',
+  32821: 'RARP',
+  33024: 'VLAN',
+  34525: 'IPv6',
+  34887: 'MPLS',
+  34915: 'PPPoED',
+  34916: 'PPPoE',
+  34958: 'EAPOL',
+  34984: 'QinQ',
+  35020: 'LLDP',
+  35045: 'MACsec',
+  35063: 'PTP',
+};
+
+/** `IPv4`; `0x88b5` for one without a name. */
+export function protocolName(protocol: number | undefined): string {
+  if (protocol === undefined) return UNKNOWN;
+  return protocols[protocol] ?? `0x${protocol.toString(16).padStart(4, '0')}`;
+}
+
+/** The interface's name; `if#3` where only the index of the one it came in by is known; else a dash. */
+function interfaceName({ device, iif }: Drop): string {
+  return device?.name ?? (iif === undefined ? UNKNOWN : `if#${iif}`);
+}
+
+/** A row of `top`. */
+export interface Rate extends ReasonCount {
+  /** Per second, over the last interval. */
+  readonly rate: number;
+}
+
+/** The table of `top`: reason, count, rate and share, in at most `rows` lines. */
+export function countsText(counts: readonly Rate[], rows: number = Number.POSITIVE_INFINITY): string {
+  const total = counts.reduce((sum, { count }) => sum + count, 0);
+  const width = Math.max(24, ...counts.map(({ reason }) => shortName(reason).length));
+  const line = (reason: string, count: string, rate: string, share: string): string =>
+    `${reason.padEnd(width)} ${count.padStart(13)} ${rate.padStart(11)} ${share.padStart(7)}\n`;
+  const shown = counts.length <= rows - 1 ? counts : counts.slice(0, Math.max(rows - 2, 0));
+  const text = shown.map(({ reason, count, rate }) =>
+    line(shortName(reason), number(count), rateText(rate), percent(count, total)),
+  );
+  const hidden = counts.slice(shown.length);
+  if (hidden.length > 0) {
+    const sum = hidden.reduce((sum, { count }) => sum + count, 0);
+    const rate = hidden.reduce((sum, { rate }) => sum + rate, 0);
+    text.push(line(`… ${hidden.length} more reasons`, number(sum), rateText(rate), percent(sum, total)));
+  }
+  return line('REASON', 'COUNT', 'RATE/S', 'SHARE') + text.join('');
+}
+
+function rateText(rate: number): string {
+  return rate > 0 && rate < 10 ? rate.toFixed(1) : number(Math.round(rate));
+}
+
+const BAR = 40;
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+
+/** A histogram with lengths in bytes; `unicode`: whether bars may use block characters. */
+export function histogramText({ reason, buckets, total }: Histogram, unicode: boolean): string {
+  const title = reason === undefined ? '' : `${shortName(reason)}: `;
+  const most = Math.max(...buckets.map(({ count }) => count));
+  const lines = buckets.map(({ low, high, count }) => {
+    const range = high - low === 1 ? String(low) : `${low} - ${high - 1}`;
+    const columns = `${range.padStart(23)} ${number(count).padStart(13)} ${percent(count, total).padStart(7)}`;
+    return `${columns}  ${bar(count / most, unicode)}`.trimEnd();
+  });
+  const header = `${'BYTES'.padStart(23)} ${'COUNT'.padStart(13)} ${'SHARE'.padStart(7)}`;
+  return `${title}skb->len of ${number(total)} ${total === 1 ? 'drop' : 'drops'}\n${header}\n${lines.join('\n')}\n`;
+}
+
+function bar(share: number, unicode: boolean): string {
+  if (!unicode) return '#'.repeat(Math.round(share * BAR));
+  const eighths = Math.round(share * BAR * 8);
+  return '█'.repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8]!;
+}
+
+/** A stack: how often, why, and the frames from the function that dropped outwards. */
+export function stackText({ reason, count, frames }: DropStack, total: number): string {
+  const lines = frames.map(({ text }) => `    ${text}\n`).join('');
+  return `${number(count)} × ${shortName(reason)} (${percent(count, total)})\n${lines}`;
+}
+
+const lossNames = {
+  ring_full: 'the buffer was full',
+  map_full: 'the map was full',
+  stack_collision: 'two stacks had one place',
+  stack_unreadable: 'the stack could not be read',
+  output: 'the output did not take them',
+} as const;
+
+/** The books, in a sentence. */
+export function summaryText(summary: Summary): string {
+  const { seen, filtered, surplus, reported, lost, losses, missed, unaccounted } = summary;
+  const parts = [`${number(seen)} drops seen`];
+  if (filtered > 0) parts.push(`${number(filtered)} filtered out`);
+  if (surplus > 0) parts.push(`${number(surplus)} after the limit`);
+  parts.push(`${number(reported)} reported`, `${number(lost)} lost`);
+  const ways = new Map<string, string[]>();
+  for (const { way, reason, count } of losses) {
+    const what = `${number(count)}${reason === undefined ? '' : ` ${shortName(reason)}`}`;
+    ways.set(lossNames[way], [...(ways.get(lossNames[way]) ?? []), what]);
+  }
+  const because = [...ways].map(([way, counts]) => `${way}: ${counts.join(', ')}`);
+  if (because.length > 0) parts.push(`(${because.join('; ')})`);
+  let text = parts.join(', ').replace(', (', ' (');
+  if (missed > 0) text += `; ${number(missed)} more were never shown to the probe, because it was running on that CPU`;
+  if (unaccounted !== 0) text += `; ${number(unaccounted)} are not accounted for, which is a fault in skbdrop`;
+  return text;
+}
+
+const format = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+export function number(value: number): string {
+  return format.format(value);
+}
+
+function percent(part: number, whole: number): string {
+  return whole === 0 ? UNKNOWN : `${((100 * part) / whole).toFixed(1)}%`;
+}

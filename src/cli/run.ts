@@ -1,0 +1,200 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import type { Probe } from '../drops/session.ts';
+import type { Summary } from '../drops/summary.ts';
+import type { Watch } from '../drops/watch.ts';
+import { SkbdropError } from '../sys/errors.ts';
+import { Child } from './child.ts';
+import { Status } from './exit.ts';
+import type { CommonOptions } from './options.ts';
+import { type Output, openOutput } from './output.ts';
+import { summaryJson } from './render/json.ts';
+import { summaryText } from './render/text.ts';
+
+/** What a command does with what it watches. */
+export interface Job<W extends Watch<Probe>> {
+  /** Attaches. */
+  open(): W;
+  /** Runs before the world is told that the probe is attached. */
+  prepare?(watch: W, output: Output): Promise<string | undefined>;
+  /** Writes as drops come, and returns when there are no more to come. */
+  follow?(watch: W, output: Output): Promise<void>;
+  /** Writes what there is so far, every `interval` milliseconds. */
+  readonly interval?: number | undefined;
+  tick?(watch: W, output: Output): Promise<void>;
+  /** Writes the last report, when the probe is off. */
+  finish?(watch: W, output: Output): Promise<void>;
+}
+
+/** Why a run ends. */
+type End =
+  | { readonly kind: 'signal' | 'duration' | 'limit' | 'closed' | 'followed' }
+  | { readonly kind: 'child'; readonly status: number; readonly problem?: string }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** How often to look whether the limit is reached, in milliseconds. */
+const LIMIT_POLL_MS = 20;
+
+/** How long a reader that does not read may hold up the end, in milliseconds. */
+const BLOCKED_GRACE_MS = 2000;
+
+/**
+ * One run from attaching to the exit status: every command goes through here, and every way to end it too.
+ *
+ * @throws SkbdropError where it could not begin
+ */
+export async function run<W extends Watch<Probe>>(options: CommonOptions, job: Job<W>): Promise<number> {
+  const say = (text: string): void => {
+    if (!options.quiet) tell(text);
+  };
+  const output = openOutput(options.output);
+  const watch = job.open();
+  let child: Child | undefined;
+  const ends = new Ends();
+  try {
+    const problem = await job.prepare?.(watch, output);
+    say(`attached kfree_skb (${watch.mode}), kernel ${watch.kernel}`);
+    if (problem !== undefined) say(problem);
+    if (options.verbose) for (const note of watch.notes) say(note);
+    if (options.readyFile !== undefined) announce(options.readyFile);
+
+    for (const signal of SIGNALS) ends.onSignal(signal);
+    output.ended.then((end) => ends.end(end.kind === 'closed' ? { kind: 'closed' } : end));
+    if (options.duration !== undefined) ends.after(options.duration);
+    if (options.count !== undefined) ends.every(LIMIT_POLL_MS, () => watch.limitReached && ends.end({ kind: 'limit' }));
+    if (options.child !== undefined) {
+      child = new Child(options.child);
+      child.ended.then((end) => ends.end({ kind: 'child', ...end }));
+    }
+
+    const followed = job.follow?.(watch, output).then(
+      () => ends.end({ kind: 'followed' }),
+      (error: unknown) => ends.end({ kind: 'failed', error }),
+    );
+    const stopTicking = tickEvery(job, watch, output, ends);
+
+    const end = await ends.first;
+    watch.detach();
+    await stopTicking();
+    await orGiveUp(followed, output);
+    if (end.kind !== 'failed') await orGiveUp(job.finish?.(watch, output), output);
+
+    const summary = withUnwritten(watch.summary(), job.follow === undefined ? 0 : output.unwrittenLines);
+    if (options.format === 'json') await orGiveUp(output.write(summaryJson(summary)), output);
+    if (end.kind === 'child' && end.problem !== undefined) say(end.problem);
+    if (end.kind === 'closed') say('the reader of the output went away');
+    say(summaryText(summary));
+    if (end.kind === 'failed') throw end.error;
+    await orGiveUp(output.close(), output);
+    return status(end, summary, options);
+  } finally {
+    ends.clear();
+    watch.close();
+    await child?.stop();
+    if (options.readyFile !== undefined) rmSync(options.readyFile, { force: true });
+  }
+}
+
+/** The first of the things that can end a run; the others are then forgotten. */
+class Ends {
+  readonly first: Promise<End>;
+  #resolve!: (end: End) => void;
+  readonly #undo: (() => void)[] = [];
+
+  constructor() {
+    this.first = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  end(end: End): void {
+    this.#resolve(end);
+  }
+
+  onSignal(signal: NodeJS.Signals): void {
+    const heard = (): void => this.end({ kind: 'signal' });
+    process.on(signal, heard);
+    this.#undo.push(() => process.off(signal, heard));
+  }
+
+  after(milliseconds: number): void {
+    const timer = setTimeout(() => this.end({ kind: 'duration' }), milliseconds);
+    this.#undo.push(() => clearTimeout(timer));
+  }
+
+  every(milliseconds: number, look: () => void): void {
+    const timer = setInterval(look, milliseconds);
+    this.#undo.push(() => clearInterval(timer));
+  }
+
+  clear(): void {
+    for (const undo of this.#undo) undo();
+  }
+}
+
+/** Calls `tick` at each interval, one at a time: an interval that finds the last one still writing is skipped. */
+function tickEvery<W extends Watch<Probe>>(job: Job<W>, watch: W, output: Output, ends: Ends): () => Promise<void> {
+  if (job.tick === undefined || job.interval === undefined) return async () => {};
+  let running: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    running ??= job.tick!(watch, output)
+      .catch((error: unknown) => ends.end({ kind: 'failed', error }))
+      .finally(() => {
+        running = undefined;
+      });
+  }, job.interval);
+  return async () => {
+    clearInterval(timer);
+    await orGiveUp(running, output);
+  };
+}
+
+/** Waits for `work`, but not for ever on a reader that has stopped reading. */
+async function orGiveUp(work: Promise<void> | undefined, output: Output): Promise<void> {
+  if (work === undefined) return;
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (output.blocked) resolve();
+      else timer = setTimeout(look, BLOCKED_GRACE_MS);
+    };
+    timer = setTimeout(look, BLOCKED_GRACE_MS);
+  });
+  await Promise.race([work, patience]);
+  clearTimeout(timer);
+}
+
+/** Drops whose lines did not go out were not reported, after all. */
+function withUnwritten(summary: Summary, lines: number): Summary {
+  if (lines === 0) return summary;
+  return {
+    ...summary,
+    reported: summary.reported - lines,
+    lost: summary.lost + lines,
+    losses: [...summary.losses, { way: 'output', reason: undefined, count: lines }],
+  };
+}
+
+function status(end: End, summary: Summary, options: CommonOptions): number {
+  if (end.kind === 'child' && end.status !== 0) return end.status;
+  const loss = summary.lost + summary.missed > 0 || summary.unaccounted !== 0;
+  return options.failOnLoss && loss ? Status.loss : Status.ok;
+}
+
+/** Standard error may be gone, with the terminal; then nobody listens, and that is no fault. */
+export function tell(text: string): void {
+  try {
+    process.stderr.write(`skbdrop: ${text}\n`);
+  } catch {
+    // nobody listens
+  }
+}
+
+function announce(file: string): void {
+  try {
+    writeFileSync(file, `${process.pid}\n`);
+  } catch (error) {
+    throw new SkbdropError('output', `cannot create the ready file ${file}: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,24 @@
+import type { Ground } from './ground.ts';
+
+/** How to have the kernel drop packets for one reason. */
+export interface Recipe {
+  /**
+   * Names without `SKB_DROP_REASON_`: what current kernels say first, then what older ones say instead. A kernel that
+   * does not know the first name yet may also say NOT_SPECIFIED.
+   */
+  readonly reasons: readonly string[];
+  /** What is sent, and why it is dropped: one line. */
+  readonly description: string;
+  /** skb->len of each dropped packet. */
+  readonly length: number;
+  /** What the kernel must have for it, where it may not: told to people where it fails for the lack of it. */
+  readonly needs?: string;
+  /** At most so many drops a call; by default as many as come in well under a second. */
+  readonly portion?: number;
+  /**
+   * Has the kernel drop exactly `count` packets for this reason, and none for another. Leaves nothing behind.
+   *
+   * @throws SkbdropError where this kernel cannot
+   */
+  provoke(ground: Ground, count: number): void | Promise<void>;
+}
