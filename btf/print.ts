@@ -6,7 +6,10 @@ import type { BtfType, CompositeType, Enum64Type, EnumType, FuncProtoType } from
 export interface PrintOptions {
   /** What one level is indented by; a tab by default. */
   readonly indent?: string;
-  /** Adds `/* offset size *\/` comments to the members of structs, in bytes, or `byte:bit width` for bit-fields. */
+  /**
+   * Says of each member where it is, from the start of the printed type, and how large: `offset size` in bytes, or of
+   * a bit-field `byte:bit width`.
+   */
   readonly offsets?: boolean;
 }
 
@@ -24,11 +27,25 @@ export function printType(btf: Btf, id: number, options: PrintOptions = {}): str
 
 /** How C spells a type without a name: `char *`, `struct {...}`, `int (*)(void)`. */
 export function spellType(btf: Btf, id: number): string {
-  return new Printer(btf, {}, true).declaration(id, '', 0);
+  return new Printer(btf, {}, true).declaration(id, '', TOP);
 }
 
 /** No C definition in a kernel comes near; damaged BTF can spell out one anonymous type exponentially often. */
 const MOST_CHARACTERS = 1 << 20;
+
+/** Where something is printed. */
+interface Place {
+  /** How far it is indented. */
+  readonly level: number;
+  /** How many types led to it. */
+  readonly depth: number;
+  /** Bits from the start of the printed type. */
+  readonly bit: number;
+}
+
+const TOP: Place = { level: 0, depth: 0, bit: 0 };
+
+const deeper = (at: Place, types: number): Place => ({ ...at, depth: at.depth + types });
 
 class Printer {
   readonly #btf: Btf;
@@ -49,28 +66,28 @@ class Printer {
     switch (type.kind) {
       case 'struct':
       case 'union':
-        return `${this.#composite(type, 0)};`;
+        return `${this.#composite(type, TOP)};`;
       case 'enum':
       case 'enum64':
         return `${this.#enumeration(type, 0)};`;
       case 'fwd':
         return `${type.of} ${type.name};`;
       case 'typedef':
-        return `typedef ${this.declaration(type.type, type.name, 0)};`;
+        return `typedef ${this.declaration(type.type, type.name, TOP)};`;
       case 'func': {
         const linkage = type.linkage === 'global' ? '' : `${type.linkage} `;
-        return `${linkage}${this.declaration(type.type, type.name, 0)};`;
+        return `${linkage}${this.declaration(type.type, type.name, TOP)};`;
       }
       case 'var': {
         const linkage = type.linkage === 'global' ? '' : `${type.linkage} `;
-        return `${linkage}${this.declaration(type.type, type.name, 0)};`;
+        return `${linkage}${this.declaration(type.type, type.name, TOP)};`;
       }
       case 'datasec':
         return this.#section(type.name, type.vars);
       case 'decl_tag':
         return `/* ${tag('btf_decl_tag', type.name, type.attribute)} on ${this.#btf.typeName(type.type)} */`;
       default:
-        return `${this.declaration(type.id, '', 0)};`;
+        return `${this.declaration(type.id, '', TOP)};`;
     }
   }
 
@@ -80,13 +97,13 @@ class Printer {
    * C writes a declarator from the inside out: `int (*name[4])(void)` is read from the name on. So the outermost type
    * of BTF is the first to be wrapped around the name, and what is not a declarator remains and stands in front.
    */
-  declaration(id: number, name: string, level: number, depth = 0): string {
+  declaration(id: number, name: string, at: Place): string {
     let declarator = name;
     /** Qualifiers met since the last pointer, array or function: they belong to what comes next. */
     let qualifiers: string[] = [];
     let current = id;
     for (let hops = 0; ; hops++) {
-      if (hops + depth > MAX_DEPTH) throw this.#btf.error(current, '', `more than ${MAX_DEPTH} types lead to it`);
+      if (hops + at.depth > MAX_DEPTH) throw this.#btf.error(current, '', `more than ${MAX_DEPTH} types lead to it`);
       const type = this.#btf.type(current);
       switch (type.kind) {
         case 'const':
@@ -110,12 +127,12 @@ class Printer {
           current = type.type;
           continue;
         case 'func_proto':
-          declarator = `${parenthesized(declarator)}(${this.#parameters(type, level, depth + hops + 1)})`;
+          declarator = `${parenthesized(declarator)}(${this.#parameters(type, deeper(at, hops + 1))})`;
           qualifiers = [];
           current = type.returns;
           continue;
         default: {
-          const base = [...qualifiers.reverse(), this.#base(type, level, depth + hops + 1)].join(' ');
+          const base = [...qualifiers.reverse(), this.#base(type, deeper(at, hops + 1))].join(' ');
           return this.#count(
             declarator === '' || declarator.startsWith('[') ? `${base}${declarator}` : `${base} ${declarator}`,
           );
@@ -125,16 +142,16 @@ class Printer {
   }
 
   /** A type that is no declarator: a name, or the definition of an anonymous type. */
-  #base(type: BtfType, level: number, depth: number): string {
+  #base(type: BtfType, at: Place): string {
     switch (type.kind) {
       case 'struct':
       case 'union':
         if (type.name !== '') return `${type.kind} ${type.name}`;
-        return this.#brief ? `${type.kind} {...}` : this.#composite(type, level, depth);
+        return this.#brief ? `${type.kind} {...}` : this.#composite(type, at);
       case 'enum':
       case 'enum64':
         if (type.name !== '') return `enum ${type.name}`;
-        return this.#brief ? 'enum {...}' : this.#enumeration(type, level);
+        return this.#brief ? 'enum {...}' : this.#enumeration(type, at.level);
       case 'fwd':
         return `${type.of} ${type.name}`;
       case 'void':
@@ -144,34 +161,35 @@ class Printer {
     }
   }
 
-  #parameters(type: FuncProtoType, level: number, depth: number): string {
-    const params = type.params.map((param) => this.declaration(param.type, param.name, level, depth));
+  #parameters(type: FuncProtoType, at: Place): string {
+    const params = type.params.map((param) => this.declaration(param.type, param.name, at));
     if (type.variadic) params.push('...');
     return params.length === 0 ? 'void' : params.join(', ');
   }
 
-  #composite(type: CompositeType, level: number, depth = 0): string {
+  #composite(type: CompositeType, at: Place): string {
     const packed = this.#btf.isPacked(type) && type.kind === 'struct';
     const head = type.name === '' ? type.kind : `${type.kind} ${type.name}`;
-    const lines = this.#members(type, packed, level + 1, depth);
+    const lines = this.#members(type, packed, { ...at, level: at.level + 1 });
     const tail = packed ? ' __attribute__((packed))' : '';
-    if (lines.length === 0) return `${head} {${type.size > 0 ? `\n${this.#indent.repeat(level)}` : ''}}${tail}`;
-    const inner = this.#indent.repeat(level + 1);
-    return `${head} {\n${lines.map((line) => `${inner}${line}\n`).join('')}${this.#indent.repeat(level)}}${tail}`;
+    if (lines.length === 0) return `${head} {${type.size > 0 ? `\n${this.#indent.repeat(at.level)}` : ''}}${tail}`;
+    const inner = this.#indent.repeat(at.level + 1);
+    return `${head} {\n${lines.map((line) => `${inner}${line}\n`).join('')}${this.#indent.repeat(at.level)}}${tail}`;
   }
 
-  #members(type: CompositeType, packed: boolean, level: number, depth: number): string[] {
+  #members(type: CompositeType, packed: boolean, at: Place): string[] {
     const lines: string[] = [];
     /** The bit up to which the members so far reach, for a compiler that lays them out. */
     let end = 0;
     let afterBitField = false;
     for (const member of type.members) {
       const bitField = member.bitSize !== undefined;
+      const bit = at.bit + member.bitOffset;
       const align = packed ? 1 : this.#btf.alignof(member.type);
       if (type.kind === 'struct') lines.push(...this.#padding(end, member.bitOffset, align, afterBitField && bitField));
-      const declaration = this.declaration(member.type, member.name, level, depth);
+      const declaration = this.declaration(member.type, member.name, { ...at, bit });
       const size = sizeOf(this.#btf, member.type) ?? 0;
-      lines.push(`${declaration}${bitField ? `: ${member.bitSize}` : ''};${this.#place(member, size)}`);
+      lines.push(`${declaration}${bitField ? `: ${member.bitSize}` : ''};${this.#comment(bit, member.bitSize, size)}`);
       end = member.bitOffset + (member.bitSize ?? size * 8);
       afterBitField = bitField;
     }
@@ -181,12 +199,10 @@ class Printer {
     return lines;
   }
 
-  #place(member: { bitOffset: number; bitSize?: number }, size: number): string {
+  #comment(bit: number, bitSize: number | undefined, size: number): string {
     if (!this.#offsets) return '';
-    const byte = Math.floor(member.bitOffset / 8);
-    return member.bitSize === undefined
-      ? ` /* ${byte} ${size} */`
-      : ` /* ${byte}:${member.bitOffset % 8} ${member.bitSize} bits */`;
+    const byte = Math.floor(bit / 8);
+    return bitSize === undefined ? ` /* ${byte} ${size} */` : ` /* ${byte}:${bit % 8} ${bitSize} bits */`;
   }
 
   /**
@@ -241,7 +257,7 @@ class Printer {
     const lines = vars.map(({ type, offset, size }) => {
       const variable = this.#btf.type(type);
       const what =
-        variable.kind === 'var' ? this.declaration(variable.type, variable.name, 0) : this.#btf.typeName(type);
+        variable.kind === 'var' ? this.declaration(variable.type, variable.name, TOP) : this.#btf.typeName(type);
       return this.#count(`${this.#indent}${what}; /* ${offset} ${size} */\n`);
     });
     return `/* section ${name} */ {\n${lines.join('')}};`;

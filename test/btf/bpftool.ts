@@ -83,3 +83,20 @@ export function asBpftool(type: BtfType): Json {
       return type satisfies never;
   }
 }
+
+/**
+ * The definitions in a C dump. `name___2`, bpftool's way to tell equal names apart, is undone; of the declarations
+ * ahead of a definition only those stay that no definition follows.
+ */
+export function definitions(dump: string): string[] {
+  const paragraphs = dump.replace(/___\d+\b/gu, '').split(/\n\n+/u);
+  const texts = paragraphs.map((paragraph) => paragraph.trim()).filter((text) => text !== '' && !text.startsWith('#'));
+  const defined = new Set(texts.filter((text) => text.includes('{')).map((text) => text.slice(0, text.indexOf(' {'))));
+  const declarations = texts.filter(
+    (text) => /^(?:struct|union|enum) \w+;$/u.test(text) && !defined.has(text.slice(0, -1)),
+  );
+  return [...texts.filter((text) => !/^(?:struct|union|enum) \w+;$/u.test(text)), ...new Set(declarations)];
+}
+
+/** bpftool 7.1 does not say that an enum is smaller or larger than an int. */
+export const withoutMode = (text: string): string => text.replace(/ __attribute__\(\(mode\(\w+\)\)\)/gu, '');

@@ -3,7 +3,7 @@ import { accessSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Btf, type BtfType, printType } from '../../btf/index.ts';
 import { needTool } from '../helpers/need.ts';
-import { asBpftool, dumpedTypes } from './bpftool.ts';
+import { asBpftool, definitions, dumpedTypes, withoutMode } from './bpftool.ts';
 
 /** This kernel's own types, and what bpftool and pahole say of them. */
 const VMLINUX = '/sys/kernel/btf/vmlinux';
@@ -195,20 +195,6 @@ describe.skipIf(!readable)('this kernel [skipped: this kernel has no BTF]', () =
 /** The kinds bpftool has a C definition or declaration for. */
 const PRINTED = ['struct', 'union', 'enum', 'enum64', 'typedef', 'fwd'] as const;
 
-/**
- * The definitions in a C dump. `name___2`, bpftool's way to tell equal names apart, is undone; of the declarations
- * ahead of a definition only those stay that no definition follows.
- */
-function definitions(dump: string): string[] {
-  const paragraphs = dump.replace(/___\d+\b/gu, '').split(/\n\n+/u);
-  const texts = paragraphs.map((paragraph) => paragraph.trim()).filter((text) => text !== '' && !text.startsWith('#'));
-  const defined = new Set(texts.filter((text) => text.includes('{')).map((text) => text.slice(0, text.indexOf(' {'))));
-  const declarations = texts.filter(
-    (text) => /^(?:struct|union|enum) \w+;$/u.test(text) && !defined.has(text.slice(0, -1)),
-  );
-  return [...texts.filter((text) => !/^(?:struct|union|enum) \w+;$/u.test(text)), ...new Set(declarations)];
-}
-
 /** What is in one list and not in the other, counting repetitions. */
 function difference(left: readonly string[], right: readonly string[]): { left: string[]; right: string[] } {
   const counts = new Map<string, number>();
@@ -232,6 +218,3 @@ function referenced(btf: Btf): Set<number> {
   }
   return ids;
 }
-
-/** bpftool 7.1 does not say that an enum is smaller or larger than an int. */
-const withoutMode = (text: string): string => text.replace(/ __attribute__\(\(mode\(\w+\)\)\)/gu, '');
