@@ -43,7 +43,7 @@ export const PEER_PORT = 40_000;
 export const PAYLOAD: Uint8Array = Buffer.from('provoked by skbdrop.');
 
 /** Packets that may wait at our interface. More than one slice of a flood can be answered with. */
-const QUEUE = 16_384;
+export const QUEUE = 16_384;
 /** Frames between two looks at what the kernel has answered. */
 const SLICE = 8_192;
 

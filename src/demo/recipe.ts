@@ -11,6 +11,8 @@ export interface Recipe {
   readonly description: string;
   /** skb->len of each dropped packet. */
   readonly length: number;
+  /** The first mainline release that drops this; kernels before it let it pass. */
+  readonly since?: string;
   /** What the kernel must have for it, where it may not: told to people where it fails for the lack of it. */
   readonly needs?: string;
   /** At most so many drops a call; by default as many as come in well under a second. */
