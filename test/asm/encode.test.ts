@@ -1,3 +1,4 @@
+import { endianness } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -7,6 +8,7 @@ import {
   decode,
   encode,
   exit,
+  hostEndian,
   type Instruction,
   instruction,
   jump,
@@ -122,6 +124,10 @@ test('instruction() checks every field', () => {
 test('instructions are frozen', () => {
   expect(Object.isFrozen(alu64.add(r1, 1))).toBe(true);
   expect(Object.isFrozen(decode(bytesOf('9500000000000000'), 'little')[0])).toBe(true);
+});
+
+test('hostEndian is the byte order of this machine', () => {
+  expect(hostEndian).toBe(endianness() === 'LE' ? 'little' : 'big');
 });
 
 test('an empty program is no bytes', () => {
