@@ -72,6 +72,11 @@ const settings: Readonly<Record<string, string>> = {
 
 const DEVICE = 'demo0';
 
+export interface GroundOptions {
+  /** false: write every frame by itself, as kernels before 5.18 make us do. */
+  readonly liveFrames?: boolean | undefined;
+}
+
 /** Where drops are provoked: a network namespace of our own, with the loopback up and one interface more. */
 export class Ground {
   /** The interface at which our frames come in. */
@@ -96,7 +101,7 @@ export class Ground {
    *
    * @throws PermissionError without CAP_SYS_ADMIN and CAP_NET_ADMIN; NotSupportedError without /dev/net/tun
    */
-  static open(): Ground {
+  static open({ liveFrames = true }: GroundOptions = {}): Ground {
     const home = currentNetwork();
     const undo: (() => void)[] = [() => home.close()];
     try {
@@ -111,7 +116,7 @@ export class Ground {
         undo.push(() => tap.close());
         prepare(interfaces);
         const ground = new Ground(tap, interfaces.index(DEVICE), interfaces, inode, home);
-        ground.#flood = Flood.open(ground.ifindex, harmless);
+        if (liveFrames) ground.#flood = Flood.open(ground.ifindex, harmless);
         return ground;
       });
     } catch (error) {

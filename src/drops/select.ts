@@ -52,7 +52,7 @@ function numbers(table: ReasonTable, patterns: readonly string[]): Set<number> {
 }
 
 /** `*` stands for any characters, `?` for one; upper and lower case are the same. */
-function matcher(pattern: string): RegExp {
+export function matcher(pattern: string): RegExp {
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')
@@ -62,7 +62,8 @@ function matcher(pattern: string): RegExp {
 
 const SUGGESTIONS = 3;
 
-function nearest(table: ReasonTable, pattern: string): string[] {
+/** Names like `pattern`, the most similar first. */
+export function nearest(table: Pick<ReasonTable, 'all'>, pattern: string): string[] {
   const wanted = shortName(pattern.toUpperCase());
   return table.all
     .map(({ name }) => shortName(name))

@@ -54,7 +54,7 @@ export const ipRecipes: readonly Recipe[] = [
   oneFrame(
     ['OTHERHOST'],
     48,
-    'a UDP datagram in a frame for somebody else’s hardware address',
+    'a UDP datagram in a frame for another hardware address',
     frame(datagram(), { to: stranger.mac }),
   ),
   oneFrame(
@@ -152,7 +152,7 @@ export const ipRecipes: readonly Recipe[] = [
   oneFrame(
     ['IP_INVALID_DEST'],
     48,
-    'a packet for 0.0.0.0, which is nobody’s address',
+    'a packet for 0.0.0.0, which is the address of nobody',
     frame(datagram({ to: ip4('0.0.0.0') })),
   ),
   {

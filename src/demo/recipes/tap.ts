@@ -20,9 +20,12 @@ export const tapRecipes: readonly Recipe[] = [
     provoke(ground, count) {
       const few = 8;
       ground.interfaces.queueLength(ground.tap.name, few);
-      forwarded(ground, few + count);
-      ground.tap.drain();
-      ground.interfaces.queueLength(ground.tap.name, QUEUE);
+      try {
+        forwarded(ground, few + count);
+      } finally {
+        ground.tap.drain();
+        ground.interfaces.queueLength(ground.tap.name, QUEUE);
+      }
     },
   },
   {
@@ -31,8 +34,11 @@ export const tapRecipes: readonly Recipe[] = [
     description: 'packets that leave by a TAP interface whose filter wants another hardware address',
     provoke(ground, count) {
       setTapFilter(ground.tap.fd, [kernel.mac]);
-      forwarded(ground, count);
-      setTapFilter(ground.tap.fd, []);
+      try {
+        forwarded(ground, count);
+      } finally {
+        setTapFilter(ground.tap.fd, []);
+      }
     },
   },
   {
@@ -41,8 +47,11 @@ export const tapRecipes: readonly Recipe[] = [
     description: 'frames that come in at an interface that is down',
     provoke(_ground, count) {
       const down = new Tap('demo1');
-      for (let sent = 0; sent < count; sent++) down.trySend(frame(PAYLOAD));
-      down.close();
+      try {
+        for (let sent = 0; sent < count; sent++) down.trySend(frame(PAYLOAD));
+      } finally {
+        down.close();
+      }
     },
   },
   {
