@@ -189,7 +189,10 @@ export class Btf {
     return size;
   }
 
-  /** Alignment in bytes of a type: 1 for a packed struct. Otherwise as {@link sizeof}. */
+  /**
+   * Alignment in bytes of a type, as far as its layout shows: 1 for a packed struct, and not what `aligned()` asked
+   * for, which BTF does not record. Otherwise as {@link sizeof}.
+   */
   alignof(type: string | number): number {
     const id = this.#sized(type);
     const align = this.#alignments.of(this, id);

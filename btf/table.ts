@@ -55,7 +55,7 @@ export function indexTypes(blob: Uint8Array, header: Header, firstId: number): T
  * The pass itself, as far as types are whole and of known kinds: how many there are, and the word after them.
  *
  * It is all that opening a kernel's BTF costs, and most of that passes before the JIT has compiled it; so the loop
- * is on its own and does nothing that can wait.
+ * is on its own, does nothing that can wait, and spells out {@link infoKind} and its like instead of calling them.
  */
 function scan(
   words: Uint32Array,

@@ -4,7 +4,7 @@ export type Json = Record<string, unknown>;
 
 /** What `bpftool -j btf dump` says, with enumerators as text: JSON's numbers end at 53 bits. */
 export function dumpedTypes(text: string): Json[] {
-  const json = text.replace(/"val":(-?\d+)/gu, '"val":"$1"');
+  const json = text.replace(/"val":\s*(-?\d+)/gu, '"val":"$1"');
   const { types } = JSON.parse(json) as { types: Json[] };
   for (const type of types) {
     if (type.kind !== 'ENUM' || type.encoding !== 'UNSIGNED') continue;
