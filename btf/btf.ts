@@ -1,9 +1,9 @@
 import { decodeType, kindName, nameOf, type Source, typeError } from './decode.ts';
 import { BtfError, BtfNotFoundError } from './errors.ts';
-import { MAX_DEPTH, SIZE_OR_TYPE_WORD } from './format.ts';
+import { KIND_LIMIT, KIND_NAMES, KNOWN_KINDS, MAX_DEPTH, SIZE_OR_TYPE_WORD } from './format.ts';
 import { readHeader } from './header.ts';
 import { Alignments, type Field, fieldAt, lookUpField, sizeOf } from './layout.ts';
-import { type KindSet, kindSet, search } from './names.ts';
+import { type KindSet, search } from './names.ts';
 import { nearest } from './nearest.ts';
 import { spellType } from './print.ts';
 import { Strings } from './strings.ts';
@@ -377,10 +377,14 @@ const LONGS: ReadonlySet<string> = new Set([
   'int long unsigned',
 ]);
 
-const EVERY_KIND = kindSet(() => true);
+const EVERY_KIND: KindSet = new Uint8Array(KIND_LIMIT).fill(1);
 
 function setOf(kind: Kind | readonly Kind[] | undefined): KindSet {
   if (kind === undefined) return EVERY_KIND;
-  const kinds = typeof kind === 'string' ? [kind] : kind;
-  return kindSet((code) => kinds.includes(kindName(code)));
+  const set = new Uint8Array(KIND_LIMIT);
+  for (const one of typeof kind === 'string' ? [kind] : kind) {
+    if (one === 'unknown') set.fill(1, KNOWN_KINDS);
+    else set[KIND_NAMES.indexOf(one)] = 1;
+  }
+  return set;
 }

@@ -1,12 +1,8 @@
-import { KIND_LIMIT } from './format.ts';
 import { encodeName, type Strings } from './strings.ts';
 import type { TypeTable } from './table.ts';
 
 /** One entry for each kind number: 1 where that kind is wanted. */
 export type KindSet = Uint8Array;
-
-export const kindSet = (wanted: (code: number) => boolean): KindSet =>
-  Uint8Array.from({ length: KIND_LIMIT }, (_, code) => (wanted(code) ? 1 : 0));
 
 /**
  * The index of the next type of that name and of a wanted kind, at or after index `from`; -1 where there is none.

@@ -27,7 +27,11 @@ export class Strings {
     this.end = this.first + length;
     // The empty name is offset 0 of the outermost base; a split BTF may have no strings of its own.
     if (base === undefined && this.bytes[0] !== 0) {
-      throw new BtfError('strings', section.start, 'the first byte is not NUL');
+      throw new BtfError(
+        'strings',
+        section.start,
+        'the first byte is not NUL, so this may be a split BTF without its base',
+      );
     }
     if (length > 0 && this.bytes[length - 1] !== 0) {
       throw new BtfError('strings', section.end - 1, 'the last byte is not NUL');
