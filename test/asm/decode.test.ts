@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { AsmError, decode, type Endian, encode, print } from '../../asm/index.ts';
 import { anyInstruction } from './generate.ts';
 import { bytesOf, hexOf, thrown } from './helpers.ts';
+import { vectors } from './vectors.ts';
 
 const endians = ['little', 'big'] as const;
 
@@ -89,6 +90,10 @@ const refused: readonly [string, string, number, string][] = [
   ['exit with the register bit', '9d00000000000000', 0, 'illegal'],
   ['exit with a dst', '9501000000000000', 0, 'illegal'],
   ['exit with imm', '9500000001000000', 0, 'illegal'],
+  ['exit with a src', '9510000000000000', 0, 'illegal'],
+  ['exit with off', '9500010000000000', 0, 'illegal'],
+  ['gotol with a dst', '0601000005000000', 0, 'illegal'],
+  ['gotol with a src', '0610000005000000', 0, 'illegal'],
   ['after a wide instruction, slots count on', '1801000005000000 0000000000000000 ff00000000000000', 2, 'illegal'],
 ];
 
@@ -98,6 +103,16 @@ describe('decode refuses', () => {
     expect(error).toMatchObject({ name: 'AsmError', slot, fault });
     expect(error.message).toContain(`slot ${slot}: `);
   });
+});
+
+/** A field that the text does not show is unused, so nothing but zero may be in it. */
+test.each(vectors)('%# $2: every bit is refused or shows in the text', (_, hex, text) => {
+  const bytes = bytesOf(hex);
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const changed = bytes.slice();
+    changed[bit >> 3]! ^= 1 << (bit & 7);
+    if (accepts(changed, 'little')) expect(decode(changed, 'little').map(print)).not.toEqual([text]);
+  }
 });
 
 /** Writing the frame pointer has an encoding; the constructors refuse it, and so does the verifier. */
