@@ -42,10 +42,12 @@ export const PEER_PORT = 40_000;
 /** Twenty bytes to fill a packet with. */
 export const PAYLOAD: Uint8Array = Buffer.from('provoked by skbdrop.');
 
-/** Packets that may wait at our interface. More than one slice of a flood can be answered with. */
+/** Packets that may wait at our interface: more than the answers to one slice of a flood. */
 export const QUEUE = 16_384;
 /** Frames between two looks at what the kernel has answered. */
 const SLICE = 8_192;
+/** A call for live frames takes some 30 ms to tidy up after itself; by then as many are written one by one. */
+const MANY = 10_000;
 
 /**
  * How the namespace's knobs stand, unless a recipe turns one. IPv4's are copied from the host's first namespace
@@ -73,8 +75,8 @@ const settings: Readonly<Record<string, string>> = {
 const DEVICE = 'demo0';
 
 export interface GroundOptions {
-  /** false: write every frame by itself, as kernels before 5.18 make us do. */
-  readonly liveFrames?: boolean | undefined;
+  /** Whether the kernel multiplies frames; by default where it can and there are many. */
+  readonly liveFrames?: 'always' | 'never' | undefined;
 }
 
 /** Where drops are provoked: a network namespace of our own, with the loopback up and one interface more. */
@@ -87,6 +89,7 @@ export class Ground {
   readonly inode: number;
   readonly #home: Fd;
   #flood: Flood | undefined;
+  #many: number = MANY;
 
   private constructor(tap: Tap, ifindex: number, interfaces: Interfaces, inode: number, home: Fd) {
     this.tap = tap;
@@ -101,7 +104,7 @@ export class Ground {
    *
    * @throws PermissionError without CAP_SYS_ADMIN and CAP_NET_ADMIN; NotSupportedError without /dev/net/tun
    */
-  static open({ liveFrames = true }: GroundOptions = {}): Ground {
+  static open({ liveFrames }: GroundOptions = {}): Ground {
     const home = currentNetwork();
     const undo: (() => void)[] = [() => home.close()];
     try {
@@ -116,7 +119,8 @@ export class Ground {
         undo.push(() => tap.close());
         prepare(interfaces);
         const ground = new Ground(tap, interfaces.index(DEVICE), interfaces, inode, home);
-        if (liveFrames) ground.#flood = Flood.open(ground.ifindex, harmless);
+        if (liveFrames !== 'never') ground.#flood = Flood.open(ground.ifindex, harmless);
+        if (liveFrames === 'always') ground.#many = 1;
         return ground;
       });
     } catch (error) {
@@ -131,21 +135,19 @@ export class Ground {
   }
 
   /**
-   * `count` copies of a frame come in at the interface, and whatever they lead to is done on return. The kernel makes
-   * the copies where it can. Not for frames that it changes on their way: see Flood.
+   * `count` copies of a frame come in at the interface, and whatever they lead to is done on return. Many copies are
+   * made by the kernel where it can, so this is for frames that it neither changes (see Flood) nor answers one by one.
    */
   inject(frame: Uint8Array, count: number): void {
-    if (this.#flood === undefined) {
+    if (this.#flood === undefined || count < this.#many) {
       this.send(frame, count);
       return;
     }
-    for (let done = 0; done < count; done += SLICE) {
-      this.#flood.inject(frame, Math.min(SLICE, count - done));
-      this.tap.drain();
-    }
+    this.#flood.inject(frame, count);
+    this.tap.drain();
   }
 
-  /** As `inject`, each frame written by itself. */
+  /** As `inject`, each frame written by itself, and what the kernel answers taken away. */
   send(frame: Uint8Array, count = 1): void {
     for (let done = 0; done < count; done++) {
       this.tap.send(frame);

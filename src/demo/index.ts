@@ -55,7 +55,7 @@ export class Demo {
     return this.#ground.inode;
   }
 
-  /** Whether the kernel multiplies frames (Linux 5.18), which makes floods several times as fast. */
+  /** Whether the kernel multiplies frames where there are many (Linux 5.18), or each is written by itself. */
   get canFlood(): boolean {
     return this.#ground.canFlood;
   }

@@ -25,3 +25,14 @@ export function needTool(...names: string[]): string | undefined {
   if (strict) throw new Error(`${names.join(' or ')} is not installed, and this run may skip nothing`);
   return undefined;
 }
+
+/**
+ * Whether this process is root, as what loads programs and makes namespaces has to be.
+ *
+ * @throws Error with SKBDROP_TEST_STRICT=1 where it is not.
+ */
+export function needRoot(): boolean {
+  const isRoot = process.geteuid?.() === 0;
+  if (strict && !isRoot) throw new Error('this test wants root, and this run may skip nothing');
+  return isRoot;
+}

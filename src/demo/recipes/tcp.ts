@@ -125,7 +125,7 @@ function toConnection(reasons: readonly string[], length: number, description: s
     reasons,
     length,
     description,
-    provoke: (ground, count) => withConnection(ground, () => ground.inject(wrong, count)),
+    provoke: (ground, count) => withConnection(ground, () => ground.send(wrong, count)),
   };
 }
 
@@ -237,7 +237,7 @@ export const tcpRecipes: readonly Recipe[] = [
         // Tolerated while nothing waits to be read (v6.18 net/ipv4/tcp_input.c, tcp_sequence()).
         ground.send(segment({}, PAYLOAD));
         // No window without scaling reaches farther than 65535 bytes from what has come.
-        ground.inject(segment({ seq: EXPECTED + WINDOW - 4 }, Buffer.alloc(3000)), count);
+        ground.send(segment({ seq: EXPECTED + WINDOW - 4 }, Buffer.alloc(3000)), count);
       });
     },
   },
@@ -264,7 +264,7 @@ export const tcpRecipes: readonly Recipe[] = [
         () => {
           ground.send(segment({ options: tcpTimestamps(CLOCK, 0) }, PAYLOAD));
           const next = EXPECTED + PAYLOAD.length;
-          ground.inject(segment({ seq: next, options: tcpTimestamps(CLOCK - 5000, 0) }, PAYLOAD), count);
+          ground.send(segment({ seq: next, options: tcpTimestamps(CLOCK - 5000, 0) }, PAYLOAD), count);
         },
         true,
       );
@@ -279,7 +279,7 @@ export const tcpRecipes: readonly Recipe[] = [
         ground,
         () => {
           ground.send(segment({ options: tcpTimestamps(CLOCK, 0) }, PAYLOAD));
-          ground.inject(segment({ options: tcpTimestamps(CLOCK - 5000, 0) }), count);
+          ground.send(segment({ options: tcpTimestamps(CLOCK - 5000, 0) }), count);
         },
         true,
       );
@@ -293,7 +293,7 @@ export const tcpRecipes: readonly Recipe[] = [
       withConnection(ground, () => {
         const early = segment({ seq: EXPECTED + PAYLOAD.length }, PAYLOAD);
         ground.send(early);
-        ground.inject(early, count);
+        ground.send(early, count);
         ground.send(segment({}, PAYLOAD));
       });
     },
@@ -308,7 +308,7 @@ export const tcpRecipes: readonly Recipe[] = [
       const sent = ground.tap.receive();
       // The SYN's sequence number stands behind Ethernet's 14 bytes, IPv4's 20 and the ports.
       const seq = sent?.readUInt32BE(14 + 20 + 4) ?? 0;
-      ground.inject(segment({ ack: seq + 1000 }), count);
+      ground.send(segment({ ack: seq + 1000 }), count);
     },
   },
   {
