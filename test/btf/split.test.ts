@@ -57,6 +57,8 @@ describe.each(['little', 'big'] as const)('split BTF, %s-endian', (endian) => {
     expect(module.find('buff')).toBe(2);
     expect(module.find('int')).toBe(7);
     expect(module.find('int', 'int')).toBe(1);
+    // Type 7 takes its name from the base: all of it.
+    expect(module.find('in')).toBeUndefined();
     expect(kernel.find('own')).toBeUndefined();
     expect(module.field('own.buff.mark')).toMatchObject({ offset: 4, container: 4 });
     expect(module.field('buff.mark')).toMatchObject({ offset: 4, container: 2 });
