@@ -1,5 +1,22 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { exit, mov, r0 } from '../../asm/index.ts';
+import {
+  alu64,
+  atomic64,
+  type Code,
+  call,
+  comment,
+  exit,
+  fp,
+  jump,
+  label,
+  mapFd,
+  mov,
+  r0,
+  r1,
+  r2,
+  store,
+} from '../../asm/index.ts';
+import { type MapSpec, u32Key } from '../bpf/map.ts';
 import { loadProgram, type Program } from '../bpf/program.ts';
 import { BPF_F_TEST_XDP_LIVE_FRAMES, progTestRun } from '../sys/bpf.ts';
 import { NotSupportedError, SyscallError } from '../sys/errors.ts';
@@ -80,6 +97,28 @@ export class Tap {
 /** Frames that the kernel makes and lets in per call: a batch fills one run of the receive loop (NAPI_POLL_WEIGHT). */
 const BATCH = 64;
 
+/** How many frames the program has passed on: the kernel does not say when a signal interrupts it. */
+const passed: MapSpec = { name: 'passed', type: 'ARRAY', keySize: 4, valueSize: 8, maxEntries: 1 };
+
+const BPF_MAP_LOOKUP_ELEM = 1;
+/** enum xdp_action, include/uapi/linux/bpf.h. */
+const XDP_PASS = 2;
+
+/** Counts the frame, and lets the stack have it. */
+const passAll: Code = [
+  store.u32(fp, -4, 0),
+  mapFd(r1, { name: passed.name }),
+  mov(r2, fp),
+  alu64.add(r2, -4),
+  comment('r0 = the counter', call(BPF_MAP_LOOKUP_ELEM, 'bpf_map_lookup_elem')),
+  jump.eq(r0, 0, 'pass'),
+  mov(r1, 1),
+  atomic64.add(r0, 0, r1),
+  label('pass'),
+  mov(r0, XDP_PASS),
+  exit(),
+];
+
 /**
  * Lets the kernel itself make copies of a frame and take them in, as fast as it can: BPF_PROG_TEST_RUN of an XDP
  * program that passes everything on, with live frames. Requires Linux 5.18, CAP_BPF and CAP_NET_ADMIN.
@@ -100,7 +139,7 @@ export class Flood {
 
   /** undefined where this kernel cannot. */
   static open(ifindex: number, probe: Uint8Array): Flood | undefined {
-    const program = loadProgram({ name: 'demo', type: 'XDP', maps: [], code: [mov(r0, XDP_PASS), exit()] });
+    const program = loadProgram({ name: 'demo', type: 'XDP', maps: [passed], code: passAll });
     const flood = new Flood(program, ifindex);
     try {
       flood.inject(probe, 1);
@@ -117,24 +156,34 @@ export class Flood {
     this.#context.writeUInt32LE(length, 4);
   }
 
+  get #passed(): number {
+    return Number(this.#program.map(passed.name).lookup(u32Key(0))?.readBigUInt64LE() ?? 0);
+  }
+
+  /** Exactly `count` copies; a signal in between ends the call early, and the rest follows in another. */
   inject(frame: Uint8Array, count: number): void {
     this.#frameLength(frame.length);
-    progTestRun(this.#program.fd, {
-      data: frame,
-      context: this.#context,
-      repeat: count,
-      flags: BPF_F_TEST_XDP_LIVE_FRAMES,
-      batchSize: Math.min(count, BATCH),
-    });
+    const end = this.#passed + count;
+    for (let left = count; left > 0; left = end - this.#passed) {
+      try {
+        progTestRun(this.#program.fd, {
+          data: frame,
+          context: this.#context,
+          repeat: left,
+          flags: BPF_F_TEST_XDP_LIVE_FRAMES,
+          batchSize: Math.min(left, BATCH),
+        });
+        return;
+      } catch (error) {
+        if (!(error instanceof SyscallError) || error.errno !== errno.EINTR) throw error;
+      }
+    }
   }
 
   close(): void {
     this.#program.close();
   }
 }
-
-/** enum xdp_action, include/uapi/linux/bpf.h. */
-const XDP_PASS = 2;
 
 /** The network namespace that the calling thread is in, held open to come back to. */
 export function currentNetwork(): Fd {

@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { readFileSync, readlinkSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RingBuffer } from '../../src/bpf/ringbuf.ts';
 import { runDemo } from '../../src/cli/commands/demo.ts';
@@ -112,6 +114,32 @@ describe.skipIf(!isRoot)('what the demo provokes', () => {
       expect(told.length).toBeGreaterThan(1);
       expect(told.reduce((sum, drops) => sum + drops)).toBe(count);
     } finally {
+      session.close();
+    }
+  });
+
+  test('signals do not change the number', async () => {
+    const recipe = recipes.find(({ reasons }) => reasons[0] === 'IPV6DISABLED')!;
+    const count = 500_000;
+    let signals = 0;
+    const onSignal = (): void => {
+      signals++;
+    };
+    // A signal that nobody handles would not interrupt the system call.
+    process.on('SIGWINCH', onSignal);
+    using demo = Demo.open({ liveFrames: 'always' });
+    const session = Session.open({ reasons: ['IPV6DISABLED'] }, (account) => new CountProbe(account));
+    const sender = spawn('sh', ['-c', `while kill -WINCH ${process.pid}; do sleep 0.01; done`], { stdio: 'ignore' });
+    try {
+      while (signals === 0) await nextTurn();
+      const before = signals;
+      await demo.run(recipe, count);
+      session.detach();
+      expect(signals).toBeGreaterThan(before);
+      expect([...session.probe.read(session.program).counts.values()]).toEqual([count]);
+    } finally {
+      sender.kill();
+      process.off('SIGWINCH', onSignal);
       session.close();
     }
   });
