@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
+import { SkbdropError } from '../sys/errors.ts';
 import { version } from '../version.ts';
 import { describeError, exitStatus, Status } from './exit.ts';
 import { attachChoices, type CommonOptions, commonOptions, formats, parseSize, type RawOptions } from './options.ts';
@@ -30,16 +31,31 @@ function watching(command: Command): Command {
     .option('--fail-on-loss', 'exit with 4 if any drop was lost')
     .option('-v, --verbose', 'more about how it works and what went wrong')
     .option('-q, --quiet', 'no messages on standard error but errors')
-    .allowExcessArguments(false);
+    .allowExcessArguments(true);
 }
 
 /** Runs a command of the watching kind; its code is loaded only then. */
 function action<O extends RawOptions>(
   start: (common: CommonOptions, own: O) => Promise<number>,
-): (options: O) => Promise<void> {
-  return async (options) => {
+): (options: O, command: Command) => Promise<void> {
+  return async (options, command) => {
+    const [word] = command.args;
+    if (word !== undefined) throw unknownWord(word, command);
     process.exitCode = await start(commonOptions(options, childWords), options);
   };
+}
+
+/** Only the default command is reached without being named, so a word it does not take is a command we do not have. */
+function unknownWord(word: string, command: Command): SkbdropError {
+  const commands = (command.parent?.commands ?? []).map((each) => each.name());
+  const named = ownWords.includes(command.name());
+  return new SkbdropError(
+    'usage',
+    `${named ? `${command.name()} takes no argument` : 'there is no command'} "${word}"`,
+    {
+      hint: named ? 'A command to watch goes behind --' : `The commands are ${commands.join(', ')}`,
+    },
+  );
 }
 
 function build(): Command {

@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Probe } from '../drops/session.ts';
 import type { Summary } from '../drops/summary.ts';
 import type { Watch } from '../drops/watch.ts';
@@ -12,6 +13,8 @@ import { summaryText } from './render/text.ts';
 
 /** What a command does with what it watches. */
 export interface Job<W extends Watch<Probe>> {
+  /** What becomes of a drop that passes, for the closing words. */
+  readonly verb: 'printed' | 'counted';
   /** Attaches. */
   open(): W;
   /** Runs before the world is told that the probe is attached. */
@@ -27,9 +30,10 @@ export interface Job<W extends Watch<Probe>> {
 
 /** Why a run ends. */
 type End =
-  | { readonly kind: 'signal' | 'duration' | 'limit' | 'closed' | 'followed' }
+  | { readonly kind: 'signal' | 'duration' | 'limit' | 'followed' }
   | { readonly kind: 'child'; readonly status: number; readonly problem?: string }
-  | { readonly kind: 'failed'; readonly error: unknown };
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | OutputEnd;
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -48,11 +52,11 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
   const say = (text: string): void => {
     if (!options.quiet) tell(text);
   };
-  const output = openOutput(options.output);
   const watch = job.open();
-  let child: Child | undefined;
   const ends = new Ends();
+  let child: Child | undefined;
   try {
+    const output = openOutput(options.output);
     const problem = await job.prepare?.(watch, output);
     say(`attached kfree_skb (${watch.mode}), kernel ${watch.kernel}`);
     if (problem !== undefined) say(problem);
@@ -60,15 +64,14 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     if (options.readyFile !== undefined) announce(options.readyFile);
 
     for (const signal of SIGNALS) ends.onSignal(signal);
-    output.ended.then((end) => ends.end(end.kind === 'closed' ? { kind: 'closed' } : end));
+    output.ended.then((end) => ends.end(end));
     if (options.duration !== undefined) ends.after(options.duration);
     if (options.count !== undefined) ends.every(LIMIT_POLL_MS, () => watch.limitReached && ends.end({ kind: 'limit' }));
     if (options.child !== undefined) {
       child = new Child(options.child);
       child.ended.then((end) => ends.end({ kind: 'child', ...end }));
     }
-
-    const followed = job.follow?.(watch, output).then(
+    const following = job.follow?.(watch, output).then(
       () => ends.end({ kind: 'followed' }),
       (error: unknown) => ends.end({ kind: 'failed', error }),
     );
@@ -77,16 +80,17 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     const end = await ends.first;
     watch.detach();
     await stopTicking();
-    await orGiveUp(followed, output);
-    if (end.kind !== 'failed') await orGiveUp(job.finish?.(watch, output), output);
-
+    await orGiveUp(following, output);
+    if (ends.failure === undefined) await orGiveUp(job.finish?.(watch, output), output);
+    // Only where each drop is a line does a line that did not go out mean a lost drop.
     const summary = withUnwritten(watch.summary(), job.follow === undefined ? 0 : output.unwrittenLines);
     if (options.format === 'json') await orGiveUp(output.write(summaryJson(summary)), output);
-    if (end.kind === 'child' && end.problem !== undefined) say(end.problem);
-    if (end.kind === 'closed') say('the reader of the output went away');
-    say(summaryText(summary));
-    if (end.kind === 'failed') throw end.error;
     await orGiveUp(output.close(), output);
+
+    if (end.kind === 'child' && end.problem !== undefined) tell(end.problem);
+    if (end.kind === 'closed') say('the reader of the output went away');
+    say(summaryText(summary, job.verb));
+    if (ends.failure !== undefined) throw ends.failure.error;
     return status(end, summary, options);
   } finally {
     ends.clear();
@@ -99,6 +103,8 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
 /** The first of the things that can end a run; the others are then forgotten. */
 class Ends {
   readonly first: Promise<End>;
+  /** What went wrong, also when it did so after the run had ended for another reason. */
+  failure: { readonly error: unknown } | undefined;
   #resolve!: (end: End) => void;
   readonly #undo: (() => void)[] = [];
 
@@ -109,11 +115,18 @@ class Ends {
   }
 
   end(end: End): void {
+    if (end.kind === 'failed') this.failure ??= end;
     this.#resolve(end);
   }
 
+  /** The first signal ends the run; a second one means it, and then the kernel cleans up after us. */
   onSignal(signal: NodeJS.Signals): void {
-    const heard = (): void => this.end({ kind: 'signal' });
+    let heardBefore = false;
+    const heard = (): void => {
+      if (heardBefore) process.exit(128 + constants.signals[signal]);
+      heardBefore = true;
+      this.end({ kind: 'signal' });
+    };
     process.on(signal, heard);
     this.#undo.push(() => process.off(signal, heard));
   }

@@ -49,10 +49,11 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
       const last = !this.session.attached;
       const batch = this.#drain();
       if (batch.length > 0) yield batch;
-      if (this.#ended) return;
+      if (this.#ended || this.#limitHandedOver()) return;
       if (batch.length === BATCH) await new Promise((resolve) => setImmediate(resolve));
-      else if (last || this.#limitHandedOver()) return;
-      else await this.#ring.wait();
+      else if (last) return;
+      // Detached while whoever iterates was busy: there may be more, but nothing will wake us for it.
+      else if (this.session.attached) await this.#ring.wait();
     }
   }
 

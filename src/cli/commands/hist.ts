@@ -30,6 +30,7 @@ export function hist(options: HistCommandOptions): Promise<number> {
   };
 
   return run(options, {
+    verb: 'counted',
     open: () => dropHistogram({ reasons, notReasons, attach, btf, limit: count, by }),
     interval,
     tick: (watch, output) => report(watch, output, false),

@@ -27,6 +27,7 @@ export function stacks(options: CommonOptions): Promise<number> {
   };
 
   return run(options, {
+    verb: 'counted',
     open: () => dropStacks({ reasons, notReasons, attach, btf, limit: count }),
     prepare: (watch) => watch.loadSymbols(),
     interval,

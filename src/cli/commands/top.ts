@@ -18,7 +18,8 @@ export function top(options: CommonOptions): Promise<number> {
   let screen: Screen | undefined;
 
   const report = async (watch: DropCounter, output: Output, isLast: boolean): Promise<void> => {
-    const { changed, seconds, counts } = rates.next(watch.read());
+    // The last report closes a run: its rates are those of the whole of it.
+    const { changed, seconds, counts } = isLast ? rates.overall(watch.read()) : rates.next(watch.read());
     const time = now();
     if (format === 'json') return output.write(countsJson(time, seconds, counts));
     if (format === 'bpftrace') return output.write((isLast ? beforeLastMaps : clearScreen) + countsMap(counts));
@@ -26,7 +27,7 @@ export function top(options: CommonOptions): Promise<number> {
     const rate = counts.reduce((sum, { rate }) => sum + rate, 0);
     const title =
       `${clockTime(time).slice(0, 8)}  ${number(total)} ${total === 1 ? 'drop' : 'drops'}, ` +
-      `${number(Math.round(rate))}/s over the last ${seconds.toFixed(1)} s\n`;
+      `${number(Math.round(rate))}/s over ${isLast ? '' : 'the last '}${seconds.toFixed(1)} s\n`;
     if (screen !== undefined) {
       const hint = `kernel ${watch.kernel}, ${watch.mode}; Ctrl-C ends\n`;
       const { rows = Number.POSITIVE_INFINITY } = output.size ?? {};
@@ -37,9 +38,9 @@ export function top(options: CommonOptions): Promise<number> {
   };
 
   return run(options, {
+    verb: 'counted',
     open: () => countDrops({ reasons, notReasons, attach, btf, limit: count }),
-    prepare: async (watch, output) => {
-      rates.next(watch.read());
+    prepare: async (_, output) => {
       if (format === 'text' && output.isTerminal) screen = new Screen(output);
       return undefined;
     },
@@ -52,21 +53,37 @@ export function top(options: CommonOptions): Promise<number> {
   });
 }
 
-/** Counts with how fast they grew since the last time. */
+/** Counts with how fast they grow. */
 class Rates {
+  readonly #start = performance.now();
   #before = new Map<string, number>();
-  #at = performance.now();
+  #at = this.#start;
 
-  next(counts: readonly ReasonCount[]): { changed: boolean; seconds: number; counts: Rate[] } {
+  /** Since the last call. */
+  next(counts: readonly ReasonCount[]): Growth {
     const at = performance.now();
-    const seconds = (at - this.#at) / 1000;
-    const before = this.#before;
+    const growth = grow(counts, this.#before, (at - this.#at) / 1000);
     this.#at = at;
     this.#before = new Map(counts.map(({ reason, count }) => [reason, count]));
-    const grown = counts.map((entry) => ({
-      ...entry,
-      rate: seconds > 0 ? (entry.count - (before.get(entry.reason) ?? 0)) / seconds : 0,
-    }));
-    return { changed: grown.some(({ rate }) => rate > 0), seconds, counts: grown };
+    return growth;
   }
+
+  /** Since the beginning. */
+  overall(counts: readonly ReasonCount[]): Growth {
+    return grow(counts, new Map(), (performance.now() - this.#start) / 1000);
+  }
+}
+
+interface Growth {
+  readonly changed: boolean;
+  readonly seconds: number;
+  readonly counts: readonly Rate[];
+}
+
+function grow(counts: readonly ReasonCount[], before: ReadonlyMap<string, number>, seconds: number): Growth {
+  const rates = counts.map((entry) => ({
+    ...entry,
+    rate: seconds > 0 ? (entry.count - (before.get(entry.reason) ?? 0)) / seconds : 0,
+  }));
+  return { changed: rates.some(({ rate }) => rate > 0), seconds, counts: rates };
 }

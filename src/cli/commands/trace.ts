@@ -19,6 +19,7 @@ export function trace(options: TraceCommandOptions): Promise<number> {
   const { format, reasons, notReasons, attach, btf, count, bufferSize } = options;
   const render = renderers[format];
   return run(options, {
+    verb: 'printed',
     open: () => traceDrops({ reasons, notReasons, attach, btf, limit: count, bufferSize }),
     prepare: async (watch: DropTrace, output: Output) => {
       if (format === 'text' && output.isTerminal) await output.write(traceHeader);

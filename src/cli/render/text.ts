@@ -68,6 +68,7 @@ export interface Rate extends ReasonCount {
 export function countsText(counts: readonly Rate[], rows: number = Number.POSITIVE_INFINITY): string {
   const total = counts.reduce((sum, { count }) => sum + count, 0);
   const width = Math.max(24, ...counts.map(({ reason }) => shortName(reason).length));
+  if (counts.length === 0) return '';
   const line = (reason: string, count: string, rate: string, share: string): string =>
     `${reason.padEnd(width)} ${count.padStart(13)} ${rate.padStart(11)} ${share.padStart(7)}\n`;
   const shown = counts.length <= rows - 1 ? counts : counts.slice(0, Math.max(rows - 2, 0));
@@ -124,12 +125,12 @@ const lossNames = {
 } as const;
 
 /** The books, in a sentence. */
-export function summaryText(summary: Summary): string {
+export function summaryText(summary: Summary, verb: 'printed' | 'counted'): string {
   const { seen, filtered, surplus, reported, lost, losses, missed, unaccounted } = summary;
   const parts = [`${number(seen)} drops seen`];
   if (filtered > 0) parts.push(`${number(filtered)} filtered out`);
   if (surplus > 0) parts.push(`${number(surplus)} after the limit`);
-  parts.push(`${number(reported)} reported`, `${number(lost)} lost`);
+  parts.push(`${number(reported)} ${verb}`, `${number(lost)} lost`);
   const ways = new Map<string, string[]>();
   for (const { way, reason, count } of losses) {
     const what = `${number(count)}${reason === undefined ? '' : ` ${shortName(reason)}`}`;
