@@ -139,12 +139,9 @@ export class Ground {
    * made by the kernel where it can, so this is for frames that it neither changes (see Flood) nor answers one by one.
    */
   inject(frame: Uint8Array, count: number): void {
-    if (this.#flood === undefined || count < this.#many) {
-      this.send(frame, count);
-      return;
-    }
-    this.#flood.inject(frame, count);
-    this.tap.drain();
+    const flooded = this.#flood === undefined || count < this.#many ? 0 : this.#flood.inject(frame, count);
+    // What a signal has cut off, too: it would cut off the next call as well, where signals keep coming.
+    this.send(frame, count - flooded);
   }
 
   /** As `inject`, each frame written by itself, and what the kernel answers taken away. */

@@ -5,6 +5,7 @@ import { NotSupportedError, SyscallError } from '../sys/errors.ts';
 import { errno } from '../sys/syscall.ts';
 import { Ground, type GroundOptions } from './ground.ts';
 import type { Recipe } from './recipe.ts';
+import { filterRecipes } from './recipes/filter.ts';
 import { forwardRecipes, ipRecipes } from './recipes/ip.ts';
 import { ipv6Recipes } from './recipes/ipv6.ts';
 import { socketRecipes } from './recipes/socket.ts';
@@ -19,6 +20,7 @@ export const recipes: readonly Recipe[] = [
   ...tcpRecipes,
   ...socketRecipes,
   ...forwardRecipes,
+  ...filterRecipes,
   ...tapRecipes,
   ...ipv6Recipes,
 ];

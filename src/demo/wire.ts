@@ -160,23 +160,22 @@ export class Flood {
     return Number(this.#program.map(passed.name).lookup(u32Key(0))?.readBigUInt64LE() ?? 0);
   }
 
-  /** Exactly `count` copies; a signal in between ends the call early, and the rest follows in another. */
-  inject(frame: Uint8Array, count: number): void {
+  /** Up to `count` copies come in; a signal ends it early. @returns how many did */
+  inject(frame: Uint8Array, count: number): number {
     this.#frameLength(frame.length);
-    const end = this.#passed + count;
-    for (let left = count; left > 0; left = end - this.#passed) {
-      try {
-        progTestRun(this.#program.fd, {
-          data: frame,
-          context: this.#context,
-          repeat: left,
-          flags: BPF_F_TEST_XDP_LIVE_FRAMES,
-          batchSize: Math.min(left, BATCH),
-        });
-        return;
-      } catch (error) {
-        if (!(error instanceof SyscallError) || error.errno !== errno.EINTR) throw error;
-      }
+    const before = this.#passed;
+    try {
+      progTestRun(this.#program.fd, {
+        data: frame,
+        context: this.#context,
+        repeat: count,
+        flags: BPF_F_TEST_XDP_LIVE_FRAMES,
+        batchSize: Math.min(count, BATCH),
+      });
+      return count;
+    } catch (error) {
+      if (error instanceof SyscallError && error.errno === errno.EINTR) return this.#passed - before;
+      throw error;
     }
   }
 
