@@ -115,7 +115,7 @@ const ENOTSUPP = 524;
  * @throws PermissionError without CAP_BPF; SyscallError, ENOMEM where it does not fit
  */
 export function createMap(spec: MapSpec): BpfMap {
-  const fd = explainPermission(`create the map ${spec.name}`, ['CAP_BPF'], () =>
+  const fd = explainPermission(`create the map ${spec.name}`, ['CAP_BPF', 'CAP_PERFMON'], () =>
     mapCreate({ ...spec, type: MapType[spec.type] }),
   );
   return new BpfMap(spec, fd);

@@ -7,7 +7,7 @@ import { SkbdropError } from '../sys/errors.ts';
 import { Child } from './child.ts';
 import { Status } from './exit.ts';
 import type { CommonOptions } from './options.ts';
-import { type Output, openOutput } from './output.ts';
+import { type Output, type OutputEnd, openOutput } from './output.ts';
 import { summaryJson } from './render/json.ts';
 import { summaryText } from './render/text.ts';
 

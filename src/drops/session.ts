@@ -173,17 +173,16 @@ function notesOn(host: Host, failures: readonly [AttachMode, unknown][]): readon
   ];
 }
 
+/** The last way asks least of the kernel, so its word counts; what the others said is for -v. */
 function allFailed(failures: readonly [AttachMode, unknown][]): unknown {
-  const [first] = failures;
-  if (first === undefined || failures.length === 1) return first?.[1];
-  const told = failures.map(([mode, error]) => `${mode}: ${(error as Error).message}`);
-  const distinct = new Set(failures.map(([, error]) => (error as Error).message));
-  // One cause for all ways is told once; else the last way is the least demanding, so its word counts.
-  if (distinct.size === 1) return first[1];
-  const last = failures.at(-1)![1] as SkbdropError;
-  return new SkbdropError(last.code, `no way to attach works here; ${told.join('; ')}`, {
+  const last = failures.at(-1)?.[1];
+  if (!(last instanceof SkbdropError) || failures.length === 1) return last;
+  const details = failures.flatMap(([mode, error]) => [
+    `${mode}: ${(error as Error).message}`,
+    ...((error as SkbdropError).details?.split('\n') ?? []),
+  ]);
+  return new SkbdropError(last.code, last.message, {
     ...(last.hint === undefined ? {} : { hint: last.hint }),
-    cause: last,
-    details: failures.map(([mode, error]) => `${mode}: ${(error as SkbdropError).details ?? ''}`).join('\n'),
+    details: details.join('\n'),
   });
 }

@@ -144,8 +144,8 @@ export class Symbolizer {
     if (this.#table().count === 0) return '/proc/kallsyms is empty (CONFIG_KALLSYMS is off)';
     if (!this.#table().hidden) return undefined;
     return (
-      'the kernel hides its addresses (kernel.kptr_restrict), so functions are shown as numbers; ' +
-      'run as root with: sysctl kernel.kptr_restrict=1'
+      'the kernel hides its addresses from this process, so functions are shown as numbers; ' +
+      'run as root (or with CAP_SYSLOG), with sysctl kernel.kptr_restrict=1 or 0'
     );
   }
 

@@ -57,8 +57,7 @@ export class HistProbe {
     const { context } = options;
     if (!context.canRead('sk_buff.len')) {
       throw new NotSupportedError('BTF, which says where the length stands in struct sk_buff', {
-        minimum: '5.4 with CONFIG_DEBUG_INFO_BTF',
-        hint: 'Give the BTF of this very kernel with --btf FILE',
+        hint: 'Kernels built with CONFIG_DEBUG_INFO_BTF have it; give the BTF of this very kernel with --btf FILE',
       });
     }
     const account = new Account(options, split ? ['map_full'] : [], split ? 0 : BUCKETS);
