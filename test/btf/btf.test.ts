@@ -329,6 +329,13 @@ describe('look-ups by name', () => {
     expect(tail.find('longer')).toBeUndefined();
   });
 
+  it('suggest the nearest names, the best first', () => {
+    const near = build((b) => {
+      for (const name of ['abcdxy', 'abcdex', 'abcdefgh', 'zzzzzz']) b.fwd(name);
+    });
+    expect(near.nearestNames('abcdef')).toEqual(['abcdex', 'abcdefgh', 'abcdxy']);
+  });
+
   it('tell missing things from damage', () => {
     expect(() => btf.enumValues('nothing')).toThrow(BtfNotFoundError);
     expect(() => btf.sizeof('twicee')).toThrow(/there is no such type; did you mean twice\?/);

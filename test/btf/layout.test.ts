@@ -178,6 +178,16 @@ describe('sizes and alignments', () => {
     expect([narrow.alignof('mixed'), btf.alignof('mixed')]).toEqual([4, 8]);
   });
 
+  it('a size that is no multiple of its alignment is that of a packed struct', () => {
+    const b = new BtfBuilder();
+    const char = b.int('char', 1);
+    b.struct('s', 5, [
+      { name: 'a', type: b.int('int', 4), at: 0 },
+      { name: 'b', type: char, at: 32 },
+    ]);
+    expect(Btf.parse(b.build()).alignof('s')).toBe(1);
+  });
+
   it('what has no size says so', () => {
     expect(() => btf.sizeof('hidden')).toThrow('there is no such type');
     expect(() => btf.sizeof(btf.find('hidden')!)).toThrow('struct hidden has no size');

@@ -119,6 +119,32 @@ describe('definitions', () => {
       },
     ],
     [
+      // `int: 32` alone would fit behind a, so b needs the boundary before it marked.
+      'struct s {\n\tchar a;\n\tlong: 0;\n\tint: 32;\n\tint b;\n};',
+      (b) => {
+        const char = b.int('char', 1);
+        b.struct('s', 16, [
+          { name: 'a', type: char, at: 0 },
+          { name: 'b', type: b.int('int', 4), at: 96 },
+        ]);
+      },
+    ],
+    [
+      'struct s {\n\tint a: 3;\n\tint: 29;\n\tint b: 3;\n};',
+      (b) => {
+        const int = b.int('int', 4);
+        b.struct(
+          's',
+          8,
+          [
+            { name: 'a', type: int, at: 0, bits: 3 },
+            { name: 'b', type: int, at: 32, bits: 3 },
+          ],
+          true,
+        );
+      },
+    ],
+    [
       // A compiler would put b at 4 and c at bit 96; the end comes to 16 by alignment.
       'struct s {\n\tint a;\n\tlong: 0;\n\tint b;\n\tchar: 4;\n\tint c: 3;\n};',
       (b) => {
@@ -155,5 +181,20 @@ describe('definitions', () => {
       '  const int len; /* 16 4 */',
       '  u8 kind: 3; /* 20:0 3 bits */',
     ]);
+  });
+
+  it('count the places of nested members from the outermost struct', () => {
+    const text = print(
+      (b) => {
+        const int = b.int('int', 4);
+        const inner = b.struct('', 4, [{ name: 'a', type: int, at: 0 }]);
+        b.struct('s', 8, [
+          { name: 'first', type: int, at: 0 },
+          { name: '', type: inner, at: 32 },
+        ]);
+      },
+      { offsets: true },
+    );
+    expect(text).toContain('\t\tint a; /* 4 4 */\n');
   });
 });

@@ -92,6 +92,14 @@ it('a name may begin the strings of a split BTF', () => {
   expect(btf.type(2).name).toBe('first');
 });
 
+it('a split BTF has the pointers of its base', () => {
+  const kernel = new BtfBuilder();
+  kernel.int('long int', 4);
+  const module = new BtfBuilder({ base: kernel.asBase });
+  module.ptr(0);
+  expect(Btf.parse(module.build(), Btf.parse(kernel.build())).sizeof(2)).toBe(4);
+});
+
 it('a split BTF may have no strings and no types of its own', () => {
   const kernel = new BtfBuilder();
   kernel.int('int', 4);
