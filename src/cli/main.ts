@@ -3,7 +3,15 @@ import { Command, CommanderError, Option } from 'commander';
 import { SkbdropError } from '../sys/errors.ts';
 import { version } from '../version.ts';
 import { describeError, exitStatus, Status } from './exit.ts';
-import { attachChoices, type CommonOptions, commonOptions, formats, parseSize, type RawOptions } from './options.ts';
+import {
+  attachChoices,
+  type CommonOptions,
+  commonOptions,
+  formats,
+  parseCount,
+  parseSize,
+  type RawOptions,
+} from './options.ts';
 
 /** The words before `--` are ours; those behind it are a command to run. */
 const separator = process.argv.indexOf('--');
@@ -92,7 +100,46 @@ function build(): Command {
   watching(program.command('stacks'))
     .description("kernel stacks that drop packets without a reason, counted; -r '*' for all")
     .action(action(async (common) => (await import('./commands/stacks.ts')).stacks(common)));
+  program
+    .command('demo')
+    .description('provoke known drops in a private network namespace')
+    .option('-l, --list', 'what can be provoked, and how')
+    .option('-r, --reason <names>', 'these reasons only (globs, comma-separated, repeatable)', collect)
+    .option('-n, --count <n>', 'so many drops of each, then end; else round and round')
+    .option('--rate <n>', 'drops a second (default: 20; with --count as fast as possible)')
+    .addOption(new Option('-f, --format <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .addOption(new Option('--json', 'the same as -f json').implies({ format: 'json' }))
+    .option('-v, --verbose', 'more about what went wrong')
+    .action(demo);
   return program;
+}
+
+interface DemoWords {
+  readonly list?: boolean;
+  readonly reason?: readonly string[];
+  readonly count?: string;
+  readonly rate?: string;
+  readonly format?: 'text' | 'json';
+}
+
+async function demo({ count, rate, ...options }: DemoWords, command: Command): Promise<void> {
+  const [word] = command.args;
+  if (word !== undefined) throw unknownWord(word, command);
+  const [{ runDemo }, { openOutput }] = await Promise.all([import('./commands/demo.ts'), import('./output.ts')]);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());
+  const output = openOutput(undefined);
+  output.ended.then(() => stop.abort());
+  await runDemo(
+    {
+      ...options,
+      count: count === undefined ? undefined : parseCount(count, '--count'),
+      rate: rate === undefined ? undefined : parseCount(rate, '--rate'),
+    },
+    output,
+    stop.signal,
+  );
+  await output.close();
 }
 
 async function main(): Promise<void> {

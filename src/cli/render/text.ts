@@ -25,7 +25,7 @@ export function dropText(drop: Drop): string {
 }
 
 function traceColumns(time: string, reason: string, len: string, proto: string, iface: string, place: string): string {
-  return `${time.padEnd(15)} ${reason.padEnd(22)} ${len.padStart(6)} ${proto.padEnd(6)} ${iface.padEnd(10)} ${place}\n`;
+  return `${time.padEnd(15)} ${reason.padEnd(24)} ${len.padStart(6)} ${proto.padEnd(6)} ${iface.padEnd(10)} ${place}\n`;
 }
 
 /** EtherTypes that have a name people know (include/uapi/linux/if_ether.h). */
