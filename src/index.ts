@@ -9,7 +9,7 @@
 
 export { VerifierError } from './bpf/program.ts';
 export { countDrops, type DropCounter, type ReasonCount } from './drops/count.ts';
-export type { Drop } from './drops/drop.ts';
+export type { Drop, DropFacts } from './drops/drop.ts';
 export {
   type Bucket,
   type DropHistogram,

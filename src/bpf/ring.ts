@@ -26,6 +26,12 @@ const BPF_RINGBUF_DISCARD_BIT = 0x4000_0000;
 const BPF_RINGBUF_HDR_SZ = 8;
 const LENGTH_MASK = 0x3fff_ffff;
 
+/** Records after which their space is given back, so that a long drain does not fill the ring. */
+const PUBLISH_EVERY = 256;
+
+/** Called with a record's payload: bytes `offset` to `offset + length` of `data`, good only during the call. */
+export type RecordReader = (data: DataView, offset: number, length: number) => void;
+
 /** Reads records in the order in which they were reserved. */
 export class Ring {
   readonly #consumer: BigUint64Array;
@@ -49,23 +55,19 @@ export class Ring {
   }
 
   /**
-   * Hands each finished record to `take` as (data, offset, length) and frees its space afterwards: the bytes are
-   * good only during the call. Stops at a record that is still being written, after `limit` records, or when `take`
-   * returns false (that record counts as taken).
+   * Hands each finished record to `take`, then frees its space. Stops at a record that is still being written, and
+   * after `limit` records.
    *
    * @returns how many records were handed over
    * @throws RangeError where a length is impossible; the ring is then not to be read any further
    */
-  drain(
-    take: (data: DataView, offset: number, length: number) => boolean | undefined,
-    limit: number = Infinity,
-  ): number {
+  drain(take: RecordReader, limit: number = Infinity): number {
     let taken = 0;
-    // Atomics.load is a load-acquire: the records up to here are written (ringbuf.c publishes with a release).
+    // Atomics.load is a load-acquire: the records up to here are reserved (ringbuf.c publishes with a release).
     let produced = Number(Atomics.load(this.#producer, 0));
     while (taken < limit) {
       if (this.#position >= produced) {
-        // Once more before going to sleep: the kernel wakes us only for a record that we had already reached.
+        // Once more before the end: what came meanwhile need not wait for another wake-up.
         produced = Number(Atomics.load(this.#producer, 0));
         if (this.#position >= produced) break;
       }
@@ -77,18 +79,24 @@ export class Ring {
       if (this.#position + step > produced) {
         throw new RangeError(`ring buffer: a record of ${length} bytes at ${this.#position} ends past ${produced}`);
       }
-      let go: boolean | undefined = true;
       if ((header & BPF_RINGBUF_DISCARD_BIT) === 0) {
-        go = take(this.#data, offset + BPF_RINGBUF_HDR_SZ, length);
+        take(this.#data, offset + BPF_RINGBUF_HDR_SZ, length);
         taken++;
       }
       this.#position += step;
-      // Record by record, as a store-release: the kernel compares this with a record's own position to decide
-      // whether anybody sleeps that must be woken.
-      Atomics.store(this.#consumer, 0, BigInt(this.#position));
-      if (go === false) break;
+      if (taken % PUBLISH_EVERY === 0) this.#publish();
     }
+    this.#publish();
     return taken;
+  }
+
+  /**
+   * Tells the kernel how far we are: a store-release. Not after each record: a kernel that finds its reader at the
+   * very record it commits interrupts to wake it. Who sleeps afterwards must look at the producer's position once
+   * more, and polling the map does.
+   */
+  #publish(): void {
+    Atomics.store(this.#consumer, 0, BigInt(this.#position));
   }
 
   /** Bytes that are written or being written and not yet read. */

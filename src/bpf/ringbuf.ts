@@ -1,7 +1,7 @@
 import { OneShotWatch } from '../sys/epoll.ts';
 import { Mapping, pageSize } from '../sys/memory.ts';
 import type { BpfMap } from './map.ts';
-import { Ring } from './ring.ts';
+import { type RecordReader, Ring } from './ring.ts';
 
 /**
  * How long a woken reader lets records gather before it drains, in milliseconds. A reader that is always caught up
@@ -9,8 +9,6 @@ import { Ring } from './ring.ts';
  * is woken once per batch, and still sleeps while nothing happens.
  */
 const GATHER_MS = 3;
-
-export type RecordReader = (data: DataView, offset: number, length: number) => boolean | undefined;
 
 /** A BPF ring buffer, mapped: owns the mappings and the watch, not the map. */
 export class RingBuffer {

@@ -1,6 +1,6 @@
 import { RingBuffer } from '../bpf/ringbuf.ts';
 import { TraceProbe } from '../probes/trace.ts';
-import { type Drop, DropReader } from './drop.ts';
+import { type Drop, type DropFacts, DropReader, type Timed } from './drop.ts';
 import { Session, type WatchOptions } from './session.ts';
 import { Watch } from './watch.ts';
 
@@ -20,14 +20,12 @@ const BATCH = 8192;
  */
 export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> {
   readonly #ring: RingBuffer;
-  readonly #reader: DropReader;
   #read = 0;
   #ended = false;
 
   constructor(session: Session<TraceProbe>) {
     super(session);
     this.#ring = new RingBuffer(session.program.map(session.probe.ring.name));
-    this.#reader = new DropReader(session.host);
   }
 
   /**
@@ -36,18 +34,26 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Drop, void> {
     try {
-      for await (const batch of this.batches()) yield* batch;
+      for await (const batch of this.batches((facts) => facts)) {
+        for (const { time, what } of batch) yield { time, ...what };
+      }
     } finally {
       this.close();
     }
   }
 
-  /** The same by the batch, for those who write many drops at once. Does not close. */
-  async *batches(): AsyncGenerator<readonly Drop[], void> {
+  /**
+   * The same by the batch, for those who write many drops at once. Does not close.
+   *
+   * @param present makes what is wanted of a drop's facts; called once for many drops with the same facts
+   */
+  async *batches<T>(present: (facts: DropFacts) => T): AsyncGenerator<readonly Timed<T>[], void> {
+    const { host, probe } = this.session;
+    const reader = new DropReader(host, probe, present);
     for (;;) {
       // Whether this is the last drain has to be known before it: what comes later is not in the ring any more.
       const last = !this.session.attached;
-      const batch = this.#drain();
+      const batch = this.#drain(reader);
       if (batch.length > 0) yield batch;
       if (this.#ended || this.#limitHandedOver()) return;
       if (batch.length === BATCH) await new Promise((resolve) => setImmediate(resolve));
@@ -65,13 +71,11 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
     return `no ${columns.join(', ')}: without BTF nothing says where they stand`;
   }
 
-  #drain(): readonly Drop[] {
+  #drain<T>(reader: DropReader<T>): readonly Timed<T>[] {
     if (this.#ended) return [];
-    const batch: Drop[] = [];
-    const { probe } = this.session;
+    const batch: Timed<T>[] = [];
     this.#ring.drain((data, offset, length) => {
-      batch.push(this.#reader.read(probe.decode(data, offset, length)));
-      return true;
+      batch.push(reader.read(data, offset, length));
     }, BATCH);
     this.#read += batch.length;
     return batch;

@@ -22,6 +22,8 @@ export function rejectUnless(filter: ReasonFilter, reason: Register, rejected: s
   const large = reasons.filter((number) => number >= BITS);
   const isOneOf = (numbers: readonly number[]): Code =>
     numbers.map((number) => jump32.eq(reason, number | 0, ifMember));
+  // Nothing passes; but the verifier refuses code that no path leads to, so the jump only looks conditional.
+  if (filter.kind === 'only' && reasons.length === 0) return comment('no reason passes', jump.ge(reason, 0, rejected));
   const otherwise = ifNot === 'accepted' ? [] : jump.always(ifNot);
   return comment(`filter: ${filter.kind} ${reasons.length} reasons`, [
     reasons.length <= CHAIN

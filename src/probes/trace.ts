@@ -49,10 +49,8 @@ const AT = -record.size;
 /** What must be readable for the device to be told. */
 const devicePaths = ['sk_buff.dev', 'net_device.name', 'net_device.ifindex', 'net_device.nd_net.net', 'net.ns.inum'];
 
-/** A drop as the kernel recorded it. */
+/** A drop as the kernel recorded it, but for its time. */
 export interface DropRecord {
-  /** CLOCK_MONOTONIC, nanoseconds. */
-  readonly time: bigint;
   readonly location: bigint;
   readonly reason: number;
   /** skb->len: bytes, from whichever header the packet had been parsed to. */
@@ -122,7 +120,7 @@ export class TraceProbe {
 
   /**
    * skb->dev shares its memory with other uses of the packet, so what it points at may be anything: everything is
-   * copied, and decodeRecord() decides whether it can be a device.
+   * copied, and decodeDevice() decides whether it can be a device.
    */
   #fillDevice(context: DropContext): Code {
     // The location is on the stack by now, so its register is free and survives reading.
@@ -165,13 +163,19 @@ export class TraceProbe {
     ];
   }
 
-  /** The drop at `offset`, `length` bytes. @throws RangeError where it is not a record of ours */
-  decode(data: DataView, offset: number, length: number): DropRecord {
-    if (length !== record.size) throw new RangeError(`a record of ${length} bytes, not ${record.size}`);
+  /** When the drop at `offset` happened: CLOCK_MONOTONIC, in microseconds with a fraction. */
+  time(data: DataView, offset: number): number {
+    // As a number it is exact to the nanosecond for 104 days of uptime, and to the microsecond for 285 years.
+    const low = data.getUint32(offset + record.time, true);
+    const high = data.getUint32(offset + record.time + 4, true);
+    return (high * 2 ** 32 + low) / 1000;
+  }
+
+  /** Everything else about the drop at `offset`, which is the same where `sameDrop` says so. */
+  decode(data: DataView, offset: number): DropRecord {
     const u32 = (at: number): number => data.getUint32(offset + at, true);
     const { len, protocol, device } = this.readable;
     return {
-      time: data.getBigUint64(offset + record.time, true),
       location: data.getBigUint64(offset + record.location, true),
       reason: u32(record.reason),
       len: len ? u32(record.len) : undefined,
@@ -186,6 +190,10 @@ export class TraceProbe {
     return this.#account.read(program);
   }
 }
+
+/** Bytes of a record, and where the part begins that is compared when records are: all but the time. */
+export const RECORD_SIZE: number = record.size;
+export const RECORD_FACTS: number = record.location;
 
 /**
  * Namespace inodes come from one counter that starts here (v6.12 include/linux/proc_ns.h, PROC_DYNAMIC_FIRST; the

@@ -27,9 +27,9 @@ export function trace(options: TraceCommandOptions): Promise<number> {
       return [await watch.loadSymbols(), watch.missingColumns].filter(Boolean).join('; ') || undefined;
     },
     follow: async (watch, output) => {
-      for await (const batch of watch.batches()) {
+      for await (const batch of watch.batches(render)) {
         let text = '';
-        for (const drop of batch) text += render(drop);
+        for (const { time, what } of batch) text += what(time);
         await output.write(text);
       }
       if (format === 'bpftrace') await output.write(beforeLastMaps);

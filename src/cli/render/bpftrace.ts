@@ -1,5 +1,5 @@
 import type { ReasonCount } from '../../drops/count.ts';
-import type { Drop } from '../../drops/drop.ts';
+import type { DropFacts } from '../../drops/drop.ts';
 import type { Histogram } from '../../drops/histogram.ts';
 import type { DropStack, StackFrame } from '../../drops/stacks.ts';
 
@@ -14,13 +14,14 @@ export const clearScreen = '\x1b[H\x1b[J\n';
 /** What comes before the maps that are printed at the end of every program. */
 export const beforeLastMaps = '\n\n';
 
-/** print(args->reason) */
-export function reasonLine(drop: Drop): string {
-  return `${coreName(drop)}\n`;
+/** print(args->reason), which has no time. */
+export function reasonLine(facts: DropFacts): () => string {
+  const line = `${coreName(facts)}\n`;
+  return () => line;
 }
 
 /** bpftrace knows the core's enum, and prints the numbers of all other reasons. */
-function coreName({ reason, reasonNumber }: Pick<Drop, 'reason' | 'reasonNumber'>): string {
+function coreName({ reason, reasonNumber }: Pick<DropFacts, 'reason' | 'reasonNumber'>): string {
   return /^SKB_/.test(reason) ? reason : String(reasonNumber);
 }
 

@@ -1,5 +1,5 @@
 import type { ReasonCount } from '../../drops/count.ts';
-import type { Drop } from '../../drops/drop.ts';
+import type { DropFacts } from '../../drops/drop.ts';
 import type { Histogram } from '../../drops/histogram.ts';
 import type { DropStack } from '../../drops/stacks.ts';
 import type { Summary } from '../../drops/summary.ts';
@@ -12,10 +12,9 @@ function line(object: Record<string, unknown>): string {
   return `${JSON.stringify(object)}\n`;
 }
 
-export function dropJson({ time, reason, location, len, protocol, device, iif }: Drop): string {
-  return line({
-    type: 'drop',
-    time: rfc3339(time),
+/** A line for each drop with these facts, given its time. */
+export function dropJson({ reason, location, len, protocol, device, iif }: DropFacts): (time: number) => string {
+  const rest = line({
     reason,
     len,
     protocol,
@@ -24,11 +23,12 @@ export function dropJson({ time, reason, location, len, protocol, device, iif }:
     netns: device?.netns,
     iif,
     location,
-  });
+  }).slice(1);
+  return (time) => `{"type":"drop","time":"${rfc3339(time)}",${rest}`;
 }
 
 /** @param seconds since the last report, which the rates are for */
-export function countsJson(time: bigint, seconds: number, counts: readonly Rate[]): string {
+export function countsJson(time: number, seconds: number, counts: readonly Rate[]): string {
   return line({
     type: 'counts',
     time: rfc3339(time),
@@ -38,11 +38,11 @@ export function countsJson(time: bigint, seconds: number, counts: readonly Rate[
   });
 }
 
-export function histogramJson(time: bigint, { reason, total, buckets }: Histogram): string {
+export function histogramJson(time: number, { reason, total, buckets }: Histogram): string {
   return line({ type: 'histogram', time: rfc3339(time), of: 'len', unit: 'bytes', reason, total, buckets });
 }
 
-export function stacksJson(time: bigint, stacks: readonly DropStack[]): string {
+export function stacksJson(time: number, stacks: readonly DropStack[]): string {
   return line({
     type: 'stacks',
     time: rfc3339(time),

@@ -1,5 +1,5 @@
 import type { ReasonCount } from '../../drops/count.ts';
-import type { Drop } from '../../drops/drop.ts';
+import type { DropFacts } from '../../drops/drop.ts';
 import type { Histogram } from '../../drops/histogram.ts';
 import type { DropStack } from '../../drops/stacks.ts';
 import type { Summary } from '../../drops/summary.ts';
@@ -10,22 +10,22 @@ import { clockTime } from './time.ts';
 
 const UNKNOWN = '-';
 
-export const traceHeader: string = traceColumns('TIME', 'REASON', 'LEN', 'PROTO', 'IFACE', 'FUNCTION');
+export const traceHeader: string = `${'TIME'.padEnd(15)} ${traceColumns('REASON', 'LEN', 'PROTO', 'IFACE', 'FUNCTION')}`;
 
-/** One line: time, reason, length, protocol, interface, and the function that dropped. */
-export function dropText(drop: Drop): string {
-  return traceColumns(
-    clockTime(drop.time),
-    shortName(drop.reason),
-    drop.len === undefined ? UNKNOWN : String(drop.len),
-    protocolName(drop.protocol),
-    interfaceName(drop),
-    drop.location,
+/** A line for each drop with these facts, given its time: reason, length, protocol, interface, function. */
+export function dropText(facts: DropFacts): (time: number) => string {
+  const columns = traceColumns(
+    shortName(facts.reason),
+    facts.len === undefined ? UNKNOWN : String(facts.len),
+    protocolName(facts.protocol),
+    interfaceName(facts),
+    facts.location,
   );
+  return (time) => `${clockTime(time)} ${columns}`;
 }
 
-function traceColumns(time: string, reason: string, len: string, proto: string, iface: string, place: string): string {
-  return `${time.padEnd(15)} ${reason.padEnd(24)} ${len.padStart(6)} ${proto.padEnd(6)} ${iface.padEnd(10)} ${place}\n`;
+function traceColumns(reason: string, len: string, protocol: string, iface: string, place: string): string {
+  return `${reason.padEnd(24)} ${len.padStart(6)} ${protocol.padEnd(6)} ${iface.padEnd(10)} ${place}\n`;
 }
 
 /** EtherTypes that have a name people know (include/uapi/linux/if_ether.h). */
@@ -54,7 +54,7 @@ export function protocolName(protocol: number | undefined): string {
 }
 
 /** The interface's name; `if#3` where only the index of the one it came in by is known; else a dash. */
-function interfaceName({ device, iif }: Drop): string {
+function interfaceName({ device, iif }: DropFacts): string {
   return device?.name ?? (iif === undefined ? UNKNOWN : `if#${iif}`);
 }
 
