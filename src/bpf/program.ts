@@ -108,8 +108,8 @@ export class VerifierError extends SkbdropError {
 const LOG_LIMIT = 64 * 1024 * 1024;
 /** BPF_LOG_LEVEL1: each instruction and state on the way to the error. */
 const LOG_LEVEL = 1;
-/** BPF_PROG_LOAD gives EAGAIN when a signal interrupted the verifier. */
-const ATTEMPTS = 5;
+/** BPF_PROG_LOAD gives EAGAIN when a signal interrupts the verifier; a profiler sends one each millisecond. */
+const ATTEMPTS = 50;
 
 /** Without a log first: a log that does not fit fails a good program with ENOSPC on kernels before 6.4. */
 function load(program: ProgLoad): Fd {

@@ -78,7 +78,7 @@ function build(): Command {
 
   watching(program.command('trace'))
     .description('print each drop as it happens')
-    .option('--buffer-size <size>', 'buffer between kernel and skbdrop: 512k, 8M (default: 8M)')
+    .option('--buffer-size <size>', 'buffer between kernel and skbdrop: 512k, 8M (default: 16M, less on small hosts)')
     .action(
       action(async (common, { bufferSize }: RawOptions & { bufferSize?: string }) => {
         const { trace } = await import('./commands/trace.ts');

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { RingBuffer } from '../bpf/ringbuf.ts';
 import { TraceProbe } from '../probes/trace.ts';
 import { type Drop, type DropFacts, DropReader, type Timed } from './drop.ts';
@@ -5,11 +6,16 @@ import { Session, type WatchOptions } from './session.ts';
 import { Watch } from './watch.ts';
 
 export interface TraceOptions extends WatchOptions {
-  /** Size of the buffer between kernel and process, in bytes; rounded up to a power of two. Default: 8 MiB. */
+  /**
+   * Size of the buffer between kernel and process, in bytes; rounded up to a power of two. Default: 16 MiB, less on
+   * hosts with little memory. The kernel keeps so much memory for it.
+   */
   readonly bufferSize?: number | undefined;
 }
 
-const DEFAULT_BUFFER = 8 * 1024 * 1024;
+/** Room for a quarter of a million drops; at most this part of the memory, which the kernel cannot swap out. */
+const DEFAULT_BUFFER = 16 * 1024 * 1024;
+const MEMORY_SHARE = 1 / 64;
 
 /** Drops handed over at a time, so that signals and timers are heard under a flood. */
 const BATCH = 8192;
@@ -108,7 +114,7 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
  * @throws SkbdropError: `usage` for a reason this kernel does not have, `permission`, `unsupported`, `rejected`
  */
 export function traceDrops(options: TraceOptions = {}): DropTrace {
-  const bytes = options.bufferSize ?? DEFAULT_BUFFER;
+  const bytes = options.bufferSize ?? Math.min(DEFAULT_BUFFER, totalmem() * MEMORY_SHARE);
   const session = Session.open(options, (account) => new TraceProbe(account, bytes));
   try {
     return new DropTrace(session);
