@@ -19,7 +19,6 @@ function drain(ring: Ring, limit?: number): Buffer[] {
   const records: Buffer[] = [];
   const taken = ring.drain((data, offset, length) => {
     records.push(copy(data, offset, length));
-    return undefined;
   }, limit);
   expect(taken).toBe(records.length);
   return records;
@@ -157,14 +156,6 @@ describe('how far it goes', () => {
     expect(drain(ring)).toHaveLength(10 - taken);
   });
 
-  test('`false` stops behind the record, which counts as taken', () => {
-    const { ring, producer } = filled(10);
-    let seen = 0;
-    expect(ring.drain(() => ++seen < 3)).toBe(3);
-    expect(producer.consumed).toBe(BigInt(3 * step(8)));
-    expect(drain(ring)[0]).toEqual(payload(8, 3));
-  });
-
   test('what throws is handed the record again', () => {
     const { ring, producer } = filled(2);
     expect(() =>
@@ -176,14 +167,20 @@ describe('how far it goes', () => {
     expect(drain(ring)).toEqual([payload(8, 0), payload(8, 1)]);
   });
 
-  test('the position is published record by record, after each is read', () => {
-    const { ring, producer } = filled(4);
-    const published: bigint[] = [];
+  test('the position is published now and then, never ahead of what is read, and at the end', () => {
+    const producer = new RingProducer(65_536);
+    const ring = new Ring(producer.memory);
+    const count = 2000;
+    for (let i = 0; i < count; i++) producer.output(payload(8, i));
+    const published = new Set<bigint>();
+    let read = 0n;
     ring.drain(() => {
-      published.push(producer.consumed);
-      return true;
+      published.add(producer.consumed);
+      expect(producer.consumed).toBeLessThanOrEqual(read);
+      read += BigInt(step(8));
     });
-    expect(published).toEqual([0, 1, 2, 3].map((n) => BigInt(n * step(8))));
+    expect(published.size, 'the producer sees room while a long drain goes on').toBeGreaterThan(2);
+    expect(producer.consumed).toBe(BigInt(count * step(8)));
   });
 
   test('what is written while it drains is seen before it sleeps', () => {
@@ -193,7 +190,6 @@ describe('how far it goes', () => {
     ring.drain((data, offset, length) => {
       got.push(copy(data, offset, length));
       if (more-- > 0) producer.output(payload(8, 100 + more));
-      return true;
     });
     expect(got).toEqual([payload(8, 0), payload(8, 102), payload(8, 101), payload(8, 100)]);
   });
@@ -215,12 +211,11 @@ describe('damage', () => {
     const run = (): number =>
       ring.drain((_, offset) => {
         got.push(offset);
-        return true;
       });
     expect(run).toThrow(RangeError);
     expect(run, 'and again').toThrow(`a record of ${length} bytes at ${before} ends past ${producer.produced}`);
     expect(got, 'only the sound record was handed over').toHaveLength(1);
-    expect(producer.consumed).toBe(before);
+    expect(producer.consumed).toBeLessThanOrEqual(before);
   });
 
   test('a discarded record may be damaged too', () => {
