@@ -136,12 +136,13 @@ export class Symbolizer {
 
   /** Reads the symbols ahead of the first question. The kernel takes its time to write them out. */
   async load(): Promise<void> {
-    this.#symbols ??= new KernelSymbols(await readFile(this.#file));
+    this.#symbols ??= new KernelSymbols(await readFile(this.#file).catch(emptyIfMissing));
   }
 
   /** Why there are no names, or undefined where there are. */
   get problem(): string | undefined {
-    if (this.#table().count === 0) return '/proc/kallsyms is empty (CONFIG_KALLSYMS is off)';
+    if (this.#table().count === 0)
+      return 'the kernel lists no symbols (CONFIG_KALLSYMS is off), so functions are shown as numbers';
     if (!this.#table().hidden) return undefined;
     return (
       'the kernel hides its addresses from this process, so functions are shown as numbers; ' +
@@ -165,13 +166,27 @@ export class Symbolizer {
     return place;
   }
 
+  #read(): Buffer {
+    try {
+      return readFileSync(this.#file);
+    } catch (error) {
+      return emptyIfMissing(error);
+    }
+  }
+
   #table(): KernelSymbols {
-    this.#symbols ??= new KernelSymbols(readFileSync(this.#file));
+    this.#symbols ??= new KernelSymbols(this.#read());
     return this.#symbols;
   }
 }
 
 const MAX_RELOADS = 4;
+
+/** A kernel without CONFIG_KALLSYMS has no such file: no symbols, which is no fault. */
+function emptyIfMissing(error: unknown): Buffer {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
+  throw error;
+}
 
 /** `tcp_v4_rcv+0x9d`, `br_handle_frame+0x1 [bridge]`, or `0xffffffff81234567` where the place is not known. */
 export function formatPlace(place: SymbolPlace | undefined, address: bigint): string {

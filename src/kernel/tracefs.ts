@@ -79,7 +79,8 @@ function parseSymbols(text: string): Map<string, Map<number, string>> {
   for (const [, field = '', list = ''] of text.matchAll(call)) {
     const names = new Map<number, string>();
     for (const [, number, name = ''] of list.matchAll(/\{\s*(\w+)\s*,\s*"([^"]*)"\s*\}/g)) {
-      names.set(Number(number), name);
+      // An enumerator that the kernel left unresolved (no TRACE_DEFINE_ENUM for it) is no number.
+      if (Number.isInteger(Number(number))) names.set(Number(number), name);
     }
     symbols.set(field, names);
   }
