@@ -41,11 +41,10 @@ class Watch {
   /** What there was since the last call, by the namespace's own devices or without one. */
   take(): { name: string; drop: DropRecord }[] {
     const drops: { name: string; drop: DropRecord }[] = [];
-    this.#ring.drain((data, offset, length) => {
-      const drop = this.#session.probe.decode(data, offset, length);
+    this.#ring.drain((data, offset) => {
+      const drop = this.#session.probe.decode(data, offset);
       const name = this.reasons.name(drop.reason).replace(PREFIX, '');
       if (drop.device === undefined || drop.device.netns === this.#netns) drops.push({ name, drop });
-      return undefined;
     });
     return drops;
   }

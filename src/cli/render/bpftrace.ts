@@ -42,7 +42,7 @@ export function histogramMap(histogram: Histogram | undefined): string {
   const lines = histogram.buckets.map(({ low, high, count }) => {
     const range = high - low === 1 ? `[${low}]` : `[${power(low)}, ${power(high)})`;
     const bar = '@'.repeat(Math.floor((count / most) * BAR));
-    return `${range.padEnd(16)} ${String(count).padStart(8)} |${bar.padEnd(BAR)}|\n`;
+    return `${range.padEnd(16)}${String(count).padStart(8)} |${bar.padEnd(BAR)}|\n`;
   });
   return `@skb_len:\n${lines.join('')}\n`;
 }
@@ -59,14 +59,16 @@ function power(value: number): string {
   return String(value);
 }
 
-/** `@[kstack]: count`, the most frequent last. */
+/** `@[kstack]: count`, the most frequent last. The reason is no part of the key: equal stacks are one. */
 export function stacksMap(stacks: readonly DropStack[]): string {
-  return [...stacks]
-    .sort((a, b) => a.count - b.count)
-    .map(({ head, frames, count }) => {
-      const lines = [...visibleHead(head), ...frames].map((frame) => `        ${frameText(frame)}\n`);
-      return `@[\n${lines.join('')}]: ${count}\n`;
-    })
+  const counts = new Map<string, number>();
+  for (const { head, frames, count } of stacks) {
+    const lines = [...visibleHead(head), ...frames].map((frame) => `        ${frameText(frame)}\n`).join('');
+    counts.set(lines, (counts.get(lines) ?? 0) + count);
+  }
+  return [...counts]
+    .sort(([, a], [, b]) => a - b)
+    .map(([lines, count]) => `@[\n${lines}]: ${count}\n`)
     .join('');
 }
 
