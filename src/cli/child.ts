@@ -10,21 +10,31 @@ export interface ChildEnd {
 
 /** The command that is watched. */
 export class Child {
-  readonly #process: ChildProcess;
+  readonly #process: ChildProcess | undefined;
   readonly ended: Promise<ChildEnd>;
   #running = true;
 
   /** Starts it with our standard streams. A command that cannot be started is one that ended at once. */
   constructor(words: readonly string[]) {
     const [file = '', ...args] = words;
-    this.#process = spawn(file, args, { stdio: 'inherit' });
+    const notStarted = ({ code = 'no name' }: NodeJS.ErrnoException): ChildEnd => {
+      const status = code === 'ENOENT' || code === 'ENOTDIR' ? 127 : 126;
+      const why = status === 127 ? 'there is no such command' : `it cannot be run (${code})`;
+      return { status, problem: `cannot start ${JSON.stringify(file)}: ${why}` };
+    };
+    let child: ChildProcess;
+    try {
+      child = spawn(file, args, { stdio: 'inherit' });
+    } catch (error) {
+      // Some failures come as an event, others (ENOTDIR, ELOOP, E2BIG, an empty name) at once.
+      this.#running = false;
+      this.ended = Promise.resolve(notStarted(error as NodeJS.ErrnoException));
+      return;
+    }
+    this.#process = child;
     this.ended = new Promise<ChildEnd>((resolve) => {
-      this.#process.once('error', (error: NodeJS.ErrnoException) => {
-        const status = error.code === 'ENOENT' || error.code === 'ENOTDIR' ? 127 : 126;
-        const why = status === 127 ? 'there is no such command' : `it cannot be run (${error.code})`;
-        resolve({ status, problem: `cannot start ${JSON.stringify(file)}: ${why}` });
-      });
-      this.#process.once('exit', (code, signal) => {
+      child.once('error', (error: NodeJS.ErrnoException) => resolve(notStarted(error)));
+      child.once('exit', (code, signal) => {
         resolve({ status: signal === null ? (code ?? 1) : 128 + constants.signals[signal] });
       });
     }).finally(() => {
@@ -35,8 +45,8 @@ export class Child {
   /** Asks it to end, and makes it end where it does not within a few seconds. */
   async stop(): Promise<void> {
     if (!this.#running) return;
-    this.#process.kill('SIGTERM');
-    const force = setTimeout(() => this.#process.kill('SIGKILL'), PATIENCE_MS);
+    this.#process?.kill('SIGTERM');
+    const force = setTimeout(() => this.#process?.kill('SIGKILL'), PATIENCE_MS);
     await this.ended;
     clearTimeout(force);
   }
