@@ -41,7 +41,9 @@ export function histogramMap(histogram: Histogram | undefined): string {
   const most = Math.max(...histogram.buckets.map(({ count }) => count));
   const lines = histogram.buckets.map(({ low, high, count }) => {
     const range = high - low === 1 ? `[${low}]` : `[${power(low)}, ${power(high)})`;
-    const bar = '@'.repeat(Math.floor((count / most) * BAR));
+    // In single precision, as bpftrace does it (src/output/text.cpp): 15 of 26 are 30 columns, not 29.
+    const share = Math.fround(Math.fround(count) / Math.fround(most));
+    const bar = '@'.repeat(Math.floor(Math.fround(share * BAR)));
     return `${range.padEnd(16)}${String(count).padStart(8)} |${bar.padEnd(BAR)}|\n`;
   });
   return `@skb_len:\n${lines.join('')}\n`;
