@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -63,7 +63,13 @@ export function run(words: readonly string[], options?: ConstructorParameters<ty
 
 /** A folder for one test file's files. */
 export class Scratch {
-  readonly path: string = mkdtempSync(join(tmpdir(), 'skbdrop-test-'));
+  readonly path: string;
+
+  /** Readable for other users too, so that they can be given something to run. */
+  constructor() {
+    this.path = mkdtempSync(join(tmpdir(), 'skbdrop-test-'));
+    chmodSync(this.path, 0o755);
+  }
 
   file(name: string): string {
     return join(this.path, name);
