@@ -10,7 +10,7 @@ export type OutputEnd = { readonly kind: 'closed' } | { readonly kind: 'failed';
  */
 export interface Output {
   readonly isTerminal: boolean;
-  /** Columns and rows of the terminal. */
+  /** Columns and rows of the terminal, where it is one that knows. */
   readonly size: { readonly columns: number; readonly rows: number } | undefined;
   /** Resolves when more can be taken; at once where the sink keeps up. */
   write(text: string): Promise<void>;
@@ -134,7 +134,9 @@ class StreamOutput implements Output {
   }
 
   get size(): { columns: number; rows: number } | undefined {
-    return this.isTerminal ? { columns: process.stdout.columns, rows: process.stdout.rows } : undefined;
+    const { isTTY, columns, rows } = process.stdout;
+    // A serial line does not know its size, and says 0.
+    return isTTY && columns > 0 && rows > 0 ? { columns, rows } : undefined;
   }
 
   get ended(): Promise<OutputEnd> {

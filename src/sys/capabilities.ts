@@ -34,7 +34,7 @@ export class PermissionError extends SkbdropError {
 
   constructor(what: string, missing: readonly CapabilityName[], cause: unknown, lockdown: string | undefined) {
     const had = (['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'] as const).filter((name) => hasCapability(name));
-    const has = had.length === 0 ? 'none of its capabilities' : `${had.join(' and ')} only`;
+    const has = had.length === 0 ? 'none of them' : `${had.join(' and ')} only`;
     if (missing.length > 0) {
       super('permission', `cannot ${what}: the kernel wants ${missing.join(' and ')}, this process has ${has}`, {
         hint: `Run as root, or give the program the capabilities: setcap ${missing.join(',').toLowerCase()}+ep FILE`,

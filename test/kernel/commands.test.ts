@@ -81,7 +81,7 @@ describe.skipIf(!needRoot())('the four commands, on each way to attach', () => {
         expected.set(low, (expected.get(low) ?? 0) + COUNT);
       }
       const buckets = (line: Record<string, unknown> | undefined) =>
-        (line?.buckets as { low: number; high: number; count: number }[]).filter(({ count }) => count > 0);
+        ((line?.buckets ?? []) as { low: number; high: number; count: number }[]).filter(({ count }) => count > 0);
       expect(new Map(buckets(all.lines[0]).map(({ low, count }) => [low, count]))).toEqual(expected);
 
       const split = await watch(['hist', '--by', 'reason', ...filter], mode);

@@ -1,0 +1,281 @@
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { appears, demo, type Ended, Running, run, Scratch, skbdrop, until } from '../helpers/cli.ts';
+import { needRoot, needTool } from '../helpers/need.ts';
+
+/** Where a program must not fail badly: bad words, no rights, nothing to read, nobody to write to. */
+const isRoot = needRoot();
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const scratch = new Scratch();
+const PROVOKE = demo(['IP_CSUM'], 5);
+
+/** A copy that other users can read, wherever the checkout lies. */
+let copy: readonly string[];
+beforeAll(() => {
+  const folder = scratch.file('copy');
+  mkdirSync(`${folder}/node_modules`, { recursive: true });
+  cpSync(`${root}/dist`, `${folder}/dist`, { recursive: true });
+  cpSync(`${root}/package.json`, `${folder}/package.json`);
+  for (const name of ['koffi', '@koromix', 'commander', 'elfy', 'endian-reader']) {
+    if (existsSync(`${root}/node_modules/${name}`)) {
+      cpSync(`${root}/node_modules/${name}`, `${folder}/node_modules/${name}`, { recursive: true });
+    }
+  }
+  copy = [process.execPath, `${folder}/dist/src/cli/main.js`];
+});
+afterAll(() => scratch.remove());
+
+/** One sentence, and what to do; never a stack trace. */
+function expectSentence({ stderr, stdout }: Ended, text: string | RegExp): void {
+  expect(stderr).toMatch(/^skbdrop: /);
+  expect(stderr).toMatch(text);
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(stdout).toBe('');
+}
+
+describe('wrong words end with 2', () => {
+  test.each<[string[], RegExp]>([
+    [['top', '-r', 'NOSOCKET'], /no drop reason "NOSOCKET"\n {9}Did you mean NO_SOCKET/],
+    [['trace', '-R', 'IP_CSUMM'], /Did you mean IP_CSUM/],
+    [['stacks', '-r', 'FOO_*'], /no drop reason "FOO_\*"/],
+    [['bogus'], /there is no command "bogus"/],
+    [['trace', 'word'], /takes no argument "word"/],
+    [['top', '--bogus'], /unknown option '--bogus'/],
+    [['top', '-d', '5x'], /--duration "5x" is not a time/],
+    [['hist', '-n', '0'], /--count "0" is not a whole number/],
+    [['top', '-f', 'xml'], /Allowed choices are text, json, bpftrace/],
+    [['top', '--attach', 'kprobe'], /Allowed choices are auto, tp_btf, raw_tp, tracepoint/],
+    [['top', '-c', 'true', '--', 'true'], /a command was given twice/],
+    [['trace', '--buffer-size', '1T'], /--buffer-size "1T" is not a size/],
+    [['top', '--btf', '/etc/passwd'], /neither BTF nor an ELF file/],
+    [['top', '--btf', '/nonexistent'], /cannot read the BTF file \/nonexistent/],
+    [['top', '--btf', process.execPath], /no section \.BTF/],
+    [['demo', '-r', 'NOPE', '-n', '1'], /NOPE/],
+    [['demo', '-n', 'x'], /--count "x" is not a whole number/],
+  ])('%j', async (words, text) => {
+    const ended = await run([...skbdrop, ...words]);
+    expectSentence(ended, text);
+    expect(ended.status).toBe(2);
+  });
+
+  test('a damaged BTF file says where', async () => {
+    const file = scratch.file('damaged.btf');
+    // A header whose string section begins beyond the file (include/uapi/linux/btf.h).
+    writeFileSync(file, Buffer.from('9feb0100180000000000000000ffffff0000ff0010000000', 'hex'));
+    const ended = await run([...skbdrop, 'top', '--btf', file]);
+    expectSentence(ended, /the BTF in .* is damaged/);
+    expect(ended.status).toBe(2);
+  });
+});
+
+describe.skipIf(!isRoot)('without rights it ends with 3 and says which are missing', () => {
+  const setpriv = (...words: string[]): string[] => ['setpriv', ...words];
+  const nobody = setpriv('--reuid=65534', '--regid=65534', '--clear-groups');
+
+  test.each(['trace', 'top', 'hist', 'stacks'])('%s as nobody', async (command) => {
+    const ended = await run([...nobody, ...copy, command]);
+    expectSentence(ended, /the kernel wants CAP_BPF and CAP_PERFMON, this process has none of them/);
+    expect(ended.status).toBe(3);
+  });
+
+  test('demo as nobody', async () => {
+    const ended = await run([...nobody, ...copy, 'demo', '-n', '1']);
+    expectSentence(ended, /CAP_SYS_ADMIN/);
+    expect(ended.status).toBe(3);
+  });
+
+  test('with CAP_BPF alone', async () => {
+    const ended = await run([...setpriv('--bounding-set=-all,+bpf', '--inh-caps=-all'), ...copy, 'top']);
+    expectSentence(ended, /the kernel wants CAP_PERFMON, this process has CAP_BPF only/);
+    expect(ended.status).toBe(3);
+  });
+
+  test('CAP_BPF and CAP_PERFMON are enough, and functions without names are said to be so', async () => {
+    const caps = setpriv('--bounding-set=-all,+bpf,+perfmon', '--inh-caps=-all');
+    const ready = scratch.file('ready-caps');
+    const watch = new Running([...caps, ...copy, 'trace', '-r', 'IP_CSUM', '-n', '5', '--ready-file', ready]);
+    await appears(ready);
+    await run(PROVOKE);
+    const ended = await watch.ended;
+    expect(ended.status).toBe(0);
+    expect(ended.stderr).toContain('the kernel hides its addresses from this process');
+    expect(ended.stdout.trim().split('\n')).toHaveLength(5);
+    expect(ended.stdout).toMatch(/ 0x[0-9a-f]{16}$/m);
+  });
+
+  test('the tracepoint way without CAP_SYS_ADMIN, where tracefs is not mounted', async () => {
+    const caps = setpriv('--bounding-set=-all,+bpf,+perfmon', '--inh-caps=-all');
+    const hide = [
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      'umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; exec "$@"',
+    ];
+    const ended = await run([...hide, 'sh', ...caps, ...copy, 'top', '--attach', 'tracepoint']);
+    expectSentence(ended, /cannot read tracefs, which is not mounted: the kernel wants CAP_SYS_ADMIN/);
+    expect(ended.status).toBe(3);
+  });
+});
+
+describe.skipIf(!isRoot)('without BTF', () => {
+  const hideBtf = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', 'sh'];
+
+  test('top counts by the names that tracefs has', async () => {
+    const ended = await run([...hideBtf, ...skbdrop, 'top', '-f', 'json', '-r', 'IP_CSUM', '--', ...PROVOKE]);
+    expect(ended.stderr).toContain('attached kfree_skb (raw_tp)');
+    expect(ended.stdout).toContain('"counts":[{"reason":"SKB_DROP_REASON_IP_CSUM","count":5');
+    expect(ended.status).toBe(0);
+  });
+
+  test('trace says which columns are missing', async () => {
+    const ended = await run([...hideBtf, ...skbdrop, 'trace', '-r', 'IP_CSUM', '--', ...PROVOKE]);
+    expect(ended.stderr).toContain('no length, protocol, interface: without BTF nothing says where they stand');
+    expect(ended.stdout).toMatch(/IP_CSUM +- - +- +ip_rcv_core\+0x/);
+    expect(ended.status).toBe(0);
+  });
+
+  test('hist cannot, and says why', async () => {
+    const ended = await run([...hideBtf, ...skbdrop, 'hist']);
+    expectSentence(ended, /no BTF, which says where the length stands in struct sk_buff/);
+    expect(ended.status).toBe(3);
+  });
+
+  test('hist can with --btf', async () => {
+    const file = scratch.file('vmlinux.btf');
+    cpSync('/sys/kernel/btf/vmlinux', file);
+    const words = ['hist', '--btf', file, '-r', 'IP_CSUM', '-f', 'json'];
+    const ended = await run([...hideBtf, ...skbdrop, ...words, '--', ...PROVOKE]);
+    expect(ended.stdout).toContain('"buckets":[{"low":32,"high":64,"count":5}]');
+    expect(ended.status).toBe(0);
+  });
+});
+
+describe.skipIf(!isRoot)('every way to end ends it', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s: the last report, the books, 0', async (signal) => {
+    const ready = scratch.file(`ready-${signal}`);
+    const watch = new Running([...skbdrop, 'top', '-r', 'IP_CSUM', '-i', '1h', '--ready-file', ready]);
+    await appears(ready);
+    await run(PROVOKE);
+    const ended = await watch.kill(signal);
+    expect(ended.stdout).toMatch(/^IP_CSUM +5 /m);
+    expect(ended.stderr).toMatch(/5 counted, 0 lost/);
+    expect(ended.status).toBe(0);
+    expect(existsSync(ready)).toBe(false);
+  });
+
+  test('a duration', async () => {
+    const ended = await run([...skbdrop, 'trace', '-d', '200ms']);
+    expect(ended.status).toBe(0);
+    expect(ended.stderr).toContain('0 lost');
+  });
+
+  test('a closed pipe', async () => {
+    const script = '("$@" & echo $! >"$pid"; wait $!; echo "status $?" >&2) | head -n 1';
+    const pid = scratch.file('pid');
+    const ready = scratch.file('ready-pipe');
+    const command = [...skbdrop, 'trace', '-r', 'IP_CSUM', '--ready-file', ready];
+    const pipeline = new Running(['sh', '-c', script, 'sh', ...command], { env: { ...process.env, pid } });
+    await appears(ready);
+    // The first drops let head end; the next ones find nobody there.
+    await run(PROVOKE);
+    await run(PROVOKE);
+    const ended = await pipeline.ended;
+    expect(ended.stdout.trim().split('\n')).toHaveLength(1);
+    expect(ended.stderr).toContain('the reader of the output went away');
+    expect(ended.stderr).toMatch(/\d+ drops seen, .*\d+ printed, \d+ lost/);
+    expect(ended.stderr).toContain('status 0');
+  });
+
+  test('a reader that stops reading holds up nothing', async () => {
+    const script = '("$@"; echo "status $?" >&2) | sleep 60';
+    const ready = scratch.file('ready-stopped');
+    const command = [...skbdrop, 'trace', '-r', 'UNHANDLED_PROTO', '--ready-file', ready];
+    const pipeline = new Running(['sh', '-c', script, 'sh', ...command]);
+    await appears(ready);
+    const pid = Number(readFileSync(ready, 'latin1'));
+    await run(demo(['UNHANDLED_PROTO'], 20_000));
+    process.kill(pid, 'SIGTERM');
+    await until('it has ended', () => !existsSync(`/proc/${pid}`));
+    pipeline.process.kill('SIGKILL');
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+  });
+
+  test('a full disk', async () => {
+    const ended = await run([...skbdrop, 'trace', '-r', 'IP_CSUM', '-o', '/dev/full', '--', ...PROVOKE]);
+    expect(ended.stderr).toContain('cannot write to /dev/full: ENOSPC');
+    expect(ended.stderr).toMatch(/0 printed, 5 lost \(the output did not take them: 5\)/);
+    expect(ended.status).toBe(1);
+  });
+
+  test('an output file that cannot be', async () => {
+    const ended = await run([...skbdrop, 'trace', '-o', '/nonexistent/file']);
+    expectSentence(ended, /cannot write to \/nonexistent\/file/);
+    expect(ended.status).toBe(1);
+  });
+
+  test.each<[string, string[], number]>([
+    ['a child that is not there', ['--', '/nonexistent'], 127],
+    ['a child that is no program', ['--', '/etc/passwd'], 126],
+    ['a child with a status', ['-c', 'exit 7'], 7],
+    ['a child that is killed', ['-c', 'kill -9 $$'], 137],
+    ['a child that is done', ['--', 'true'], 0],
+  ])('%s', async (_, words, status) => {
+    const ended = await run([...skbdrop, 'top', '-q', ...words]);
+    expect(ended.status).toBe(status);
+    expect(ended.stderr.trim().split('\n').filter(Boolean)).toHaveLength(status === 126 || status === 127 ? 1 : 0);
+  });
+
+  test('no room for locked memory is no error on kernels that do not need it', async () => {
+    const ended = await run(['sh', '-c', 'ulimit -l 0 && exec "$@"', 'sh', ...skbdrop, 'top', '--', 'true']);
+    expect(ended.status).toBe(0);
+  });
+
+  test('no program is left in the kernel', async ({ skip }) => {
+    const bpftool = needTool('bpftool');
+    if (bpftool === undefined) return skip('bpftool is not installed');
+    const ids = async (): Promise<string[]> => {
+      const { stdout } = await run([bpftool, 'prog', 'list']);
+      return [...stdout.matchAll(/^(\d+): .* name skbdrop_/gm)].map((match) => match[1]!);
+    };
+    const before = await ids();
+    const ready = scratch.file('ready-left');
+    const watch = new Running([...skbdrop, 'trace', '--ready-file', ready]);
+    await appears(ready);
+    const during = (await ids()).filter((id) => !before.includes(id));
+    await watch.kill('SIGTERM');
+    expect(during).toHaveLength(1);
+    await until('the kernel has let go of it', async () => !(await ids()).includes(during[0]!));
+  });
+});
+
+describe.skipIf(!isRoot)('on a terminal', () => {
+  /** `script` gives it a terminal of its own. */
+  const onTerminal = (words: readonly string[]): string[] => [
+    ...['script', '-qefc', words.map((word) => `'${word}'`).join(' '), '/dev/null'],
+  ];
+
+  test('top redraws in place, and gives the cursor back', async ({ skip }) => {
+    if (needTool('script') === undefined) return skip('script (bsdutils) is not installed');
+    const words = [...skbdrop, 'top', '-r', 'IP_CSUM', '-i', '100ms', '-c', `${PROVOKE.join(' ')} >/dev/null; sleep 1`];
+    const { stdout, status } = await run(onTerminal(words));
+    expect(status).toBe(0);
+    expect(stdout.split('\x1b[2J')).toHaveLength(2);
+    expect(stdout.split('\x1b[H').length).toBeGreaterThan(5);
+    expect(stdout).toContain('\x1b[?25l');
+    expect(stdout.lastIndexOf('\x1b[?25h')).toBeGreaterThan(stdout.lastIndexOf('\x1b[?25l'));
+    expect(stdout).toMatch(/IP_CSUM +5 /);
+  });
+
+  test('a terminal that goes away ends it', async ({ skip }) => {
+    if (needTool('script') === undefined) return skip('script (bsdutils) is not installed');
+    const ready = scratch.file('ready-terminal');
+    const terminal = new Running(onTerminal([...skbdrop, 'top', '--ready-file', ready]));
+    await appears(ready);
+    const pid = Number(readFileSync(ready, 'latin1'));
+    await terminal.kill('SIGKILL');
+    await until('it has ended', () => !existsSync(`/proc/${pid}`));
+    expect(existsSync(ready)).toBe(false);
+  });
+});
