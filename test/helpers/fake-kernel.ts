@@ -71,6 +71,7 @@ export class FakeKernel extends FakeNative {
 
   constructor() {
     super((call) => {
+      if (call.name === 'perf_event_open') return realFd();
       if (call.name !== 'bpf') return 0;
       const command = Number(call.args[0]);
       const refusal = this.refuse.get(command);
@@ -101,6 +102,11 @@ export class FakeKernel extends FakeNative {
         this.programs.set(fd, Buffer.from(this.at(attr.readBigUInt64LE(8), attr.readUInt32LE(4) * 8)));
         return fd;
       }
+      case 15:
+        // Of bpf_prog_info everything is zero: nothing was missed.
+        return 0;
+      case 17:
+        return realFd();
       case 24:
         return this.batches ? this.#batch(attr) : -errno.EINVAL;
       default:
