@@ -139,7 +139,7 @@ async function demo({ count, rate, ...options }: DemoWords, command: Command): P
     output,
     stop.signal,
   );
-  await output.close();
+  output.close();
 }
 
 async function main(): Promise<void> {

@@ -1,173 +1,193 @@
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
-import { SkbdropError } from '../sys/errors.ts';
+import { constants, fstatSync, openSync, type Stats, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { OneShotWatch } from '../sys/epoll.ts';
+import { errnoName, SkbdropError } from '../sys/errors.ts';
+import { Fd } from '../sys/fd.ts';
+import { trySyscall } from '../sys/syscall.ts';
 
 /** Why nothing more can be written. `closed`: the reader went away, which is nobody's fault. */
 export type OutputEnd = { readonly kind: 'closed' } | { readonly kind: 'failed'; readonly error: SkbdropError };
 
+/** Hands bytes to the kernel and says how many it took; throws EAGAIN where that would have to wait. */
+type Send = (fd: number, bytes: Buffer) => number;
+
+const STDOUT = 1;
+const NEWLINE = 0x0a;
+
 /**
- * Where the data goes. A write is accepted or it is not: `unwrittenLines` counts the lines that were not, so that the
- * books come out also when a disk is full or a pipe is closed.
+ * Where the data goes: standard output, or a file.
+ *
+ * Writes go straight to the kernel, which says how many bytes it took, so that the books come out to the line also
+ * when a disk is full, a pipe is closed, or its reader has stopped reading. A slow reader never holds up the event
+ * loop: the descriptor does not block, and who writes waits.
  */
-export interface Output {
+export class Output {
   readonly isTerminal: boolean;
-  /** Columns and rows of the terminal, where it is one that knows. */
-  readonly size: { readonly columns: number; readonly rows: number } | undefined;
-  /** Resolves when more can be taken; at once where the sink keeps up. */
-  write(text: string): Promise<void>;
-  /** Lines given to `write` that did not go out. */
-  readonly unwrittenLines: number;
   /** Resolves when nothing more can be written. */
   readonly ended: Promise<OutputEnd>;
+  readonly #fd: Fd;
+  readonly #name: string;
+  readonly #send: Send;
+  #resolveEnd!: (end: OutputEnd) => void;
+  #over = false;
+  /** Drops whose lines were given to us, and those whose lines the kernel took to the end. */
+  #given = 0;
+  #taken = 0;
+  /** The writes before, which the next one waits for. */
+  #queue: Promise<void> = Promise.resolve();
+  #watch: OneShotWatch | undefined;
+  #waiting: (() => void) | undefined;
+
+  constructor(fd: Fd, name: string, isTerminal: boolean, send: Send = writeSync) {
+    this.#fd = fd;
+    this.#send = send;
+    this.#name = name;
+    this.isTerminal = isTerminal;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnd = resolve;
+    });
+  }
+
+  /** Columns and rows of the terminal, where it is one that knows. */
+  get size(): { readonly columns: number; readonly rows: number } | undefined {
+    if (!this.isTerminal) return undefined;
+    const { columns, rows } = process.stdout;
+    // A serial line does not know its size, and says 0.
+    return columns > 0 && rows > 0 ? { columns, rows } : undefined;
+  }
+
   /** Whether a write is waiting for its reader. */
-  readonly blocked: boolean;
-  /** Flushes and closes, if it is ours to close. */
-  close(): Promise<void>;
+  get blocked(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** Drops given to `writeDrops` whose lines did not go out, or not to the end. */
+  get unwrittenDrops(): number {
+    return this.#given - this.#taken;
+  }
+
+  /** Resolves when the kernel has taken the text, or will take no more. */
+  write(text: string): Promise<void> {
+    return this.#enqueue(Buffer.from(text), false);
+  }
+
+  /** As `write`, for text in which each line is a drop. */
+  writeDrops(text: string): Promise<void> {
+    const bytes = Buffer.from(text);
+    this.#given += countLines(bytes, bytes.length);
+    return this.#enqueue(bytes, true);
+  }
+
+  #enqueue(bytes: Buffer, isDrops: boolean): Promise<void> {
+    this.#queue = this.#queue.then(() => this.#sendAll(bytes, isDrops));
+    return this.#queue;
+  }
+
+  async #sendAll(bytes: Buffer, isDrops: boolean): Promise<void> {
+    let rest = bytes;
+    while (rest.length > 0 && !this.#over) {
+      const taken = this.#trySend(rest);
+      if (isDrops) this.#taken += countLines(rest, taken);
+      rest = rest.subarray(taken);
+      if (taken === 0 && !this.#over) await this.#writable();
+    }
+  }
+
+  /** How many bytes the kernel took; 0 where there is no room now, or never will be. */
+  #trySend(bytes: Buffer): number {
+    try {
+      return this.#send(this.#fd.fd, bytes);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EAGAIN') {
+        this.#over = true;
+        // EIO is what a terminal says whose other end is gone.
+        const isClosed = code === 'EPIPE' || code === 'EIO' || code === 'ECONNRESET';
+        this.#resolveEnd(isClosed ? { kind: 'closed' } : { kind: 'failed', error: cannotWrite(this.#name, error) });
+      }
+      return 0;
+    }
+  }
+
+  #writable(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting = () => {
+        this.#waiting = undefined;
+        resolve();
+      };
+      if (this.#watch === undefined) this.#watch = new OneShotWatch(this.#fd, () => this.#waiting?.(), 'writable');
+      else this.#watch.arm();
+    });
+  }
+
+  close(): void {
+    this.#over = true;
+    this.#waiting?.();
+    this.#watch?.close();
+    if (this.#fd.fd !== STDOUT) this.#fd.close();
+  }
 }
 
 /**
- * Standard output, or a file.
- *
+ * @param file undefined for standard output
  * @throws SkbdropError `output` where the file cannot be opened
  */
 export function openOutput(file: string | undefined): Output {
-  if (file !== undefined) {
-    try {
-      return new FileOutput(openSync(file, 'w'), file);
-    } catch (error) {
-      throw cannotWrite(file, error);
-    }
+  if (file === undefined) return openStdout();
+  try {
+    return new Output(new Fd(openSync(file, 'w'), file), file, false);
+  } catch (error) {
+    throw cannotWrite(file, error);
   }
-  // A regular file is written in step; whatever somebody reads at the other end is written as it takes it.
-  const kind = statOf(STDOUT);
-  return kind?.isFile() === true ? new FileOutput(STDOUT, 'standard output') : new StreamOutput();
 }
 
-const STDOUT = 1;
+/**
+ * Standard output, writing to which does not wait for a reader. The flag for that belongs to what was opened, and
+ * that is shared with the shell and with our child; so a pipe or a terminal is opened once more, for us alone. A
+ * regular file is used as it is, because the place to write at is shared too, and should be; a socket, because each
+ * write can say that it does not wait.
+ */
+function openStdout(): Output {
+  const name = 'standard output';
+  const kind = statOf(STDOUT);
+  if (kind?.isSocket()) return new Output(new Fd(STDOUT, name), name, false, sendNow);
+  if (kind?.isFIFO() || kind?.isCharacterDevice()) {
+    try {
+      const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+      return new Output(new Fd(openSync(`/proc/self/fd/${STDOUT}`, flags), name), name, isatty(STDOUT));
+    } catch {
+      // Somebody else's: it has to do as it is.
+    }
+  }
+  return new Output(new Fd(STDOUT, name), name, isatty(STDOUT));
+}
 
-function statOf(fd: number): ReturnType<typeof fstatSync> | undefined {
+function statOf(fd: number): Stats | undefined {
   try {
     return fstatSync(fd);
   } catch {
-    return undefined;
+    return undefined; // closed by whoever started us; the first write will say so
   }
+}
+
+// include/linux/socket.h
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+
+function sendNow(fd: number, bytes: Buffer): number {
+  const sent = trySyscall('sendto', [fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0]);
+  if (sent >= 0) return sent;
+  const code = errnoName(-sent);
+  throw Object.assign(new Error(`${code}, sendto`), { code });
 }
 
 function cannotWrite(what: string, error: unknown): SkbdropError {
   return new SkbdropError('output', `cannot write to ${what}: ${(error as Error).message}`, { cause: error });
 }
 
-class EndSignal {
-  readonly promise: Promise<OutputEnd>;
-  #resolve!: (end: OutputEnd) => void;
-  over = false;
-
-  constructor() {
-    this.promise = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-  }
-
-  end(end: OutputEnd): void {
-    this.over = true;
-    this.#resolve(end);
-  }
-}
-
-function countLines(text: string | Buffer): number {
+/** Newlines in the first `length` bytes. */
+function countLines(bytes: Buffer, length: number): number {
   let lines = 0;
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines++;
+  for (let at = bytes.indexOf(NEWLINE); at >= 0 && at < length; at = bytes.indexOf(NEWLINE, at + 1)) lines++;
   return lines;
-}
-
-/** A regular file: each write is complete when it returns. */
-class FileOutput implements Output {
-  readonly isTerminal = false;
-  readonly size = undefined;
-  readonly blocked = false;
-  readonly #fd: number;
-  readonly #name: string;
-  readonly #end = new EndSignal();
-  unwrittenLines = 0;
-
-  constructor(fd: number, name: string) {
-    this.#fd = fd;
-    this.#name = name;
-  }
-
-  get ended(): Promise<OutputEnd> {
-    return this.#end.promise;
-  }
-
-  async write(text: string): Promise<void> {
-    const bytes = Buffer.from(text);
-    let done = 0;
-    try {
-      while (!this.#end.over && done < bytes.length) done += writeSync(this.#fd, bytes, done);
-    } catch (error) {
-      this.#end.end({ kind: 'failed', error: cannotWrite(this.#name, error) });
-    }
-    if (done < bytes.length) this.unwrittenLines += countLines(bytes.subarray(done));
-  }
-
-  async close(): Promise<void> {
-    if (this.#fd !== STDOUT) closeSync(this.#fd);
-  }
-}
-
-/** Standard output with a reader: a terminal, a pipe, a socket. */
-class StreamOutput implements Output {
-  readonly #end = new EndSignal();
-  #waiting: (() => void) | undefined;
-  unwrittenLines = 0;
-
-  constructor() {
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      const isClosed = error.code === 'EPIPE' || error.code === 'EIO' || error.code === 'ECONNRESET';
-      this.#end.end(isClosed ? { kind: 'closed' } : { kind: 'failed', error: cannotWrite('standard output', error) });
-      this.#release();
-    });
-    process.stdout.on('drain', () => this.#release());
-  }
-
-  get isTerminal(): boolean {
-    return process.stdout.isTTY === true;
-  }
-
-  get size(): { columns: number; rows: number } | undefined {
-    const { isTTY, columns, rows } = process.stdout;
-    // A serial line does not know its size, and says 0.
-    return isTTY && columns > 0 && rows > 0 ? { columns, rows } : undefined;
-  }
-
-  get ended(): Promise<OutputEnd> {
-    return this.#end.promise;
-  }
-
-  get blocked(): boolean {
-    return this.#waiting !== undefined;
-  }
-
-  async write(text: string): Promise<void> {
-    if (this.#end.over) {
-      this.unwrittenLines += countLines(text);
-      return;
-    }
-    const keepsUp = process.stdout.write(text, (error) => {
-      if (error) this.unwrittenLines += countLines(text);
-    });
-    if (!keepsUp)
-      await new Promise<void>((resolve) => {
-        this.#waiting = resolve;
-      });
-  }
-
-  #release(): void {
-    this.#waiting?.();
-    this.#waiting = undefined;
-  }
-
-  async close(): Promise<void> {
-    if (this.#end.over) return;
-    await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
-  }
 }

@@ -82,10 +82,10 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     await stopTicking();
     await orGiveUp(following, output);
     if (ends.failure === undefined) await orGiveUp(job.finish?.(watch, output), output);
-    // Only where each drop is a line does a line that did not go out mean a lost drop.
-    const summary = withUnwritten(watch.summary(), job.follow === undefined ? 0 : output.unwrittenLines);
+    watch.close();
+    const summary = withUnwritten(watch.summary(), output.unwrittenDrops);
     if (options.format === 'json') await orGiveUp(output.write(summaryJson(summary)), output);
-    await orGiveUp(output.close(), output);
+    output.close();
 
     if (end.kind === 'child' && end.problem !== undefined) tell(end.problem);
     if (end.kind === 'closed') say('the reader of the output went away');
@@ -179,13 +179,13 @@ async function orGiveUp(work: Promise<void> | undefined, output: Output): Promis
 }
 
 /** Drops whose lines did not go out were not reported, after all. */
-function withUnwritten(summary: Summary, lines: number): Summary {
-  if (lines === 0) return summary;
+function withUnwritten(summary: Summary, drops: number): Summary {
+  if (drops === 0) return summary;
   return {
     ...summary,
-    reported: summary.reported - lines,
-    lost: summary.lost + lines,
-    losses: [...summary.losses, { way: 'output', reason: undefined, count: lines }],
+    reported: summary.reported - drops,
+    lost: summary.lost + drops,
+    losses: [...summary.losses, { way: 'output', reason: undefined, count: drops }],
   };
 }
 

@@ -128,11 +128,11 @@ export class Session<P extends Probe> {
     waitForRunningPrograms();
   }
 
-  /** The books as they stand now. `reported`: how many drops were printed or counted. */
-  summary(reported: number): Summary {
+  /** The books as they stand now. `reported`: drops that were printed or counted; `unread`: see summarize(). */
+  summary(reported: number, unread: number = 0): Summary {
     const books = this.probe.readBooks(this.program);
     const missed = Number(this.program.info().recursionMisses);
-    return summarize(books, reported, missed, this.host.reasons);
+    return summarize(books, reported, missed, this.host.reasons, unread);
   }
 
   close(): void {

@@ -22,19 +22,20 @@ export interface Summary {
 }
 
 export interface Loss {
-  readonly way: LossWay | 'output';
+  /** How: in the kernel; not read by whoever stopped reading (`unread`); read, and not written out (`output`). */
+  readonly way: LossWay | 'unread' | 'output';
   /** The kernel's name; undefined for reasons of subsystems, which are counted together. */
   readonly reason: string | undefined;
   readonly count: number;
 }
 
-/** Closes the books. `unwritten` are drops that were read from the kernel and could not be written out. */
+/** Closes the books. `unread` are drops that the kernel recorded and nobody fetched. */
 export function summarize(
   books: Books,
   reported: number,
   missed: number,
   reasons: ReasonTable,
-  unwritten: number = 0,
+  unread: number = 0,
 ): Summary {
   const { seen, filtered, surplus } = books;
   const losses: Loss[] = books.lost.map(({ way, reason, count }) => ({
@@ -42,7 +43,7 @@ export function summarize(
     reason: reason === undefined ? undefined : reasons.name(reason),
     count,
   }));
-  if (unwritten > 0) losses.push({ way: 'output', reason: undefined, count: unwritten });
+  if (unread > 0) losses.push({ way: 'unread', reason: undefined, count: unread });
   const lost = losses.reduce((sum, loss) => sum + loss.count, 0);
   const passed = seen - filtered - surplus;
   return {

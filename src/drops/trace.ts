@@ -26,7 +26,9 @@ const BATCH = 8192;
  */
 export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> {
   readonly #ring: RingBuffer;
-  #read = 0;
+  /** Drops handed over, and drops that were fetched or stood in the ring when nobody wanted more. */
+  #handed = 0;
+  #left = 0;
   #ended = false;
 
   constructor(session: Session<TraceProbe>) {
@@ -41,7 +43,13 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
   async *[Symbol.asyncIterator](): AsyncGenerator<Drop, void> {
     try {
       for await (const batch of this.batches((facts) => facts)) {
-        for (const { time, what } of batch) yield { time, ...what };
+        this.#handed -= batch.length;
+        this.#left += batch.length;
+        for (const { time, what } of batch) {
+          this.#handed++;
+          this.#left--;
+          yield { time, ...what };
+        }
       }
     } finally {
       this.close();
@@ -83,13 +91,13 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
     this.#ring.drain((data, offset, length) => {
       batch.push(reader.read(data, offset, length));
     }, BATCH);
-    this.#read += batch.length;
+    this.#handed += batch.length;
     return batch;
   }
 
   #limitHandedOver(): boolean {
     const { limit } = this.session.options;
-    return limit !== undefined && this.#read >= limit;
+    return limit !== undefined && this.#handed >= limit;
   }
 
   override detach(): void {
@@ -98,11 +106,18 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
   }
 
   protected override reported(): number {
-    return this.#read;
+    return this.#handed;
+  }
+
+  protected override unread(): number {
+    return this.#ended ? this.#left : 0;
   }
 
   override close(): void {
+    if (this.#ended) return;
     this.#ended = true;
+    this.detach();
+    this.#left += this.#ring.drain(() => {});
     this.#ring.close();
     super.close();
   }

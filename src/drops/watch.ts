@@ -52,11 +52,16 @@ export abstract class Watch<P extends Probe> {
 
   /** The books: what was seen, reported and lost. Final after `detach()`; still there after `close()`. */
   summary(): Summary {
-    return this.#final ?? this.session.summary(this.reported());
+    return this.#final ?? this.session.summary(this.reported(), this.unread());
   }
 
   /** How many drops were handed over, or stand in what `read()` returns. */
   protected abstract reported(): number;
+
+  /** How many drops were recorded and will not be handed over any more. */
+  protected unread(): number {
+    return 0;
+  }
 
   /** Detaches and frees everything in the kernel. May be called more than once. */
   close(): void {

@@ -7,14 +7,15 @@ const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_MOD = 3;
 const EPOLLIN = 1;
+const EPOLLOUT = 4;
 const EPOLLONESHOT = 1 << 30;
 
 /** struct epoll_event is packed on x86-64 only: 12 bytes, `data` at 4; elsewhere 16, `data` at 8. */
 const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
 
 /**
- * Waits for one descriptor to become readable, once, then sleeps until `arm()` is called: the reader decides when
- * it wants to hear again.
+ * Waits for one descriptor to become readable (or writable), once, then sleeps until `arm()` is called: who listens
+ * decides when to hear again.
  *
  * A private epoll descriptor stands between the event loop and the descriptor: a descriptor that cannot be polled
  * is then an EPERM here, not an abort of the process in libuv, and EPOLLONESHOT keeps a ring with data in it from
@@ -28,19 +29,20 @@ export class OneShotWatch {
   #closed = false;
 
   /**
-   * Starts armed. `onReadable` is called from the event loop; what it throws surfaces as an uncaught exception.
+   * Starts armed. `onReady` is called from the event loop; what it throws surfaces as an uncaught exception.
    *
-   * @throws SyscallError
+   * @throws SyscallError EPERM for descriptors that are always ready (regular files)
    */
-  constructor(target: Fd, onReadable: () => void) {
+  constructor(target: Fd, onReady: () => void, direction: 'readable' | 'writable' = 'readable') {
     this.#target = target;
-    this.#event.writeUInt32LE((EPOLLIN | EPOLLONESHOT) >>> 0, 0);
+    const ready = direction === 'readable' ? EPOLLIN : EPOLLOUT;
+    this.#event.writeUInt32LE((ready | EPOLLONESHOT) >>> 0, 0);
     this.#epoll = new Fd(syscall('epoll_create1', [EPOLL_CLOEXEC]), 'epoll');
     try {
       this.#control(EPOLL_CTL_ADD);
       this.#watch = native().watchReadable(this.#epoll.fd, () => {
         // An exception inside koffi's callback would surface in an unrelated call: run the reader outside it.
-        if (this.#take()) queueMicrotask(onReadable);
+        if (this.#take()) queueMicrotask(onReady);
       });
     } catch (error) {
       this.#epoll.close();

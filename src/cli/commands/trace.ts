@@ -30,7 +30,7 @@ export function trace(options: TraceCommandOptions): Promise<number> {
       for await (const batch of watch.batches(render)) {
         let text = '';
         for (const { time, what } of batch) text += what(time);
-        await output.write(text);
+        await output.writeDrops(text);
       }
       if (format === 'bpftrace') await output.write(beforeLastMaps);
     },

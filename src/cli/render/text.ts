@@ -121,6 +121,7 @@ const lossNames = {
   map_full: 'the map was full',
   stack_collision: 'two stacks had one place',
   stack_unreadable: 'the stack could not be read',
+  unread: 'nobody read them',
   output: 'the output did not take them',
 } as const;
 
