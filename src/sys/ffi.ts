@@ -53,13 +53,21 @@ export function native(): Native {
   return current;
 }
 
-/** Runs `body` with `fake` in the native side's place. For tests. */
+/** Runs `body` with `fake` in the native side's place, to its end where that comes later. For tests. */
 export function withNative<T>(fake: Native, body: () => T): T {
   const before = current;
-  current = fake;
-  try {
-    return body();
-  } finally {
+  const restore = (): void => {
     current = before;
+  };
+  current = fake;
+  let result: T;
+  try {
+    result = body();
+  } catch (error) {
+    restore();
+    throw error;
   }
+  if (result instanceof Promise) return result.finally(restore) as T;
+  restore();
+  return result;
 }

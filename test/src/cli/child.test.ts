@@ -1,8 +1,17 @@
 import { chmodSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Child } from '../../../src/cli/child.ts';
 import { withFolder } from '../../helpers/files.ts';
+
+// A folder in PATH that may not be searched makes "not found" a "not permitted", says execvp(3).
+const path = process.env.PATH;
+beforeAll(() => {
+  process.env.PATH = '/usr/bin:/bin';
+});
+afterAll(() => {
+  process.env.PATH = path;
+});
 
 const sh = (script: string): Child => new Child(['/bin/sh', '-c', script]);
 

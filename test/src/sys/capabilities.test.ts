@@ -86,7 +86,7 @@ describe('explainPermission', () => {
       [],
       undefined,
       ['CAP_BPF', 'CAP_PERFMON'],
-      'the kernel wants CAP_BPF and CAP_PERFMON, this process has none of its capabilities',
+      'the kernel wants CAP_BPF and CAP_PERFMON, this process has none of them',
     ],
     ['one', ['CAP_BPF'], undefined, ['CAP_PERFMON'], 'the kernel wants CAP_PERFMON, this process has CAP_BPF only'],
     [
@@ -122,7 +122,7 @@ describe('explainPermission', () => {
       [],
       'none [integrity] confidentiality\n',
       ['CAP_BPF', 'CAP_PERFMON'],
-      'the kernel wants CAP_BPF and CAP_PERFMON, this process has none of its capabilities',
+      'the kernel wants CAP_BPF and CAP_PERFMON, this process has none of them',
     ],
   ])('%s', (_, has, lockdown, missing, message) => {
     const error = refused(has, lockdown);

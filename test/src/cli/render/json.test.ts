@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { countsJson, dropJson, histogramJson, stacksJson, summaryJson } from '../../../../src/cli/render/json.ts';
-import { lineFaults } from '../../../helpers/json-schema.ts';
+import { lineFaults } from '../../../helpers/json-lines.ts';
 import { bare, facts, stack, summary, TIME } from './samples.ts';
 
 const counts = [
