@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Schema } from './json-schema.ts';
+
+/** The documents of this repository, and what tests read in them. */
+
+const root = new URL('../../', import.meta.url);
+
+/** Every Markdown file that is ours, relative to the repository. */
+export const documents: readonly string[] = [
+  ...readdirSync(root).filter((name) => name.endsWith('.md')),
+  ...['asm', 'btf', 'docs', 'test'].flatMap((folder) =>
+    readdirSync(new URL(`${folder}/`, root), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `${folder}/${name}`),
+  ),
+];
+
+export function readDocument(file: string): string {
+  return readFileSync(new URL(file, root), 'utf8');
+}
+
+export interface CodeBlock {
+  readonly language: string;
+  readonly text: string;
+}
+
+/** The fenced code blocks of a document, in order. */
+export function codeBlocks(markdown: string): CodeBlock[] {
+  return Array.from(markdown.matchAll(/^```(\w*)\n(.*?)^```$/gms), ([, language = '', text = '']) => ({
+    language,
+    text,
+  }));
+}
+
+/** The part of a document under the heading with this text, headings below it included. */
+export function section(markdown: string, heading: string): string {
+  const lines = markdown.replace(/^```.*?^```$/gms, (block) => block.replace(/^#/gm, '\0')).split('\n');
+  const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === heading);
+  if (start < 0) throw new Error(`there is no heading "${heading}"`);
+  const level = /^#+/.exec(lines[start]!)![0].length;
+  const length = lines.slice(start + 1).findIndex((line) => (/^#+(?= )/.exec(line)?.[0].length ?? 9) <= level);
+  const body = length < 0 ? lines.slice(start + 1) : lines.slice(start + 1, start + 1 + length);
+  return body.join('\n').replaceAll('\0', '#');
+}
+
+/** The rows of all tables in a part of a document, without their headers; code marks are kept. */
+export function tableRows(markdown: string): string[][] {
+  const rows = markdown.split('\n').map((line) => (line.startsWith('|') ? line : undefined));
+  const body: string[][] = [];
+  let headers = 0;
+  for (const row of rows) {
+    if (row === undefined) headers = 0;
+    else if (headers < 2) headers++;
+    else
+      body.push(
+        row
+          .slice(1, -1)
+          .split(/(?<!\\)\|/)
+          .map((cell) => cell.trim().replaceAll('\\|', '|')),
+      );
+  }
+  return body;
+}
+
+/** The schema of the JSON output. */
+export function jsonSchema(): Schema {
+  const block = codeBlocks(readDocument('docs/json.md')).find(({ language }) => language === 'json');
+  return JSON.parse(block?.text ?? 'null');
+}
