@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Cell } from './table.ts';
+
+const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+
+const COUNT = 'tracepoint:skb:kfree_skb { @[args->reason] = count(); }';
+/** Both start this once they are attached; the moment its output arrives is the moment. */
+const CHILD = '/bin/echo attached-now';
+
+/** From exec to attached, with counts by reason. */
+export async function start(rounds: number, bpftraces: ReadonlyMap<string, string>): Promise<Cell[]> {
+  const candidates: [string, readonly string[]][] = [
+    ['skbdrop top', [process.execPath, MAIN, 'top', '-q', '-c', CHILD]],
+    ['node -e 0', [process.execPath, '-e', 'console.log("attached-now")']],
+    ...[...bpftraces].map(([version, command]): [string, readonly string[]] => [
+      `bpftrace ${version}`,
+      [command, '-e', COUNT, '-c', CHILD],
+    ]),
+  ];
+  const times = new Map<string, number[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, words] of candidates) times.set(name, [...(times.get(name) ?? []), await timeToAttached(words)]);
+  }
+  const slowest = Math.max(...[...times.values()].map((values) => Math.min(...values)));
+  return [...times].map(([name, values]) => ({
+    name: `start, ${name}`,
+    unit: 'ms',
+    values,
+    against: { name: 'slowest', value: slowest },
+  }));
+}
+
+async function timeToAttached(words: readonly string[]): Promise<number> {
+  // The same wrapper for all: bpftrace needs tracefs, and mounting it costs what it costs.
+  const script = 'mount -t tracefs tracefs /sys/kernel/tracing && echo ready && read go && exec "$@"';
+  const process = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', ...words], { stdio: ['pipe', 'pipe', 'ignore'] });
+  let text = '';
+  const seen = (mark: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (!text.includes(mark)) return;
+        process.stdout.off('data', look);
+        resolve();
+      };
+      process.stdout.on('data', look);
+      process.once('exit', () => reject(new Error(`${words.join(' ')} ended before it was attached`)));
+      look();
+    });
+  process.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const ended = once(process, 'exit');
+  await seen('ready');
+  const begun = performance.now();
+  process.stdin.end('go\n');
+  await seen('attached-now');
+  const attached = performance.now();
+  process.kill('SIGINT');
+  await ended;
+  return attached - begun;
+}
