@@ -1,4 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Schema } from './json-schema.ts';
 
 /** The documents of this repository, and what tests read in them. */
@@ -66,4 +69,44 @@ export function tableRows(markdown: string): string[][] {
 export function jsonSchema(): Schema {
   const block = codeBlocks(readDocument('docs/json.md')).find(({ language }) => language === 'json');
   return JSON.parse(block?.text ?? 'null');
+}
+
+const rootPath = fileURLToPath(root);
+
+/**
+ * Compiles examples, each a file of its own, against the built package, which they find by its name as users do.
+ *
+ * @param name of a folder below dist/, which is made anew
+ * @returns the JavaScript files, in the order of the examples
+ * @throws Error with what the compiler said
+ */
+export function compileExamples(name: string, examples: readonly string[]): string[] {
+  const folder = join(rootPath, 'dist', name);
+  removeExamples(name);
+  mkdirSync(folder, { recursive: true });
+  for (const [i, text] of examples.entries()) writeFileSync(join(folder, `example${i + 1}.ts`), text);
+  const config = {
+    extends: '../../tsconfig.json',
+    compilerOptions: {
+      ...{ rootDir: '.', outDir: 'js', declaration: false, sourceMap: false },
+      ...{ isolatedDeclarations: false, incremental: false, tsBuildInfoFile: null },
+    },
+    include: ['*.ts'],
+  };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+  try {
+    execFileSync(join(rootPath, 'node_modules/.bin/tsc'), ['-p', folder], { stdio: 'pipe', encoding: 'utf8' });
+  } catch (error) {
+    throw new Error(String((error as { stdout?: string }).stdout ?? error));
+  }
+  return examples.map((_, i) => join(folder, 'js', `example${i + 1}.js`));
+}
+
+export function removeExamples(name: string): void {
+  rmSync(join(rootPath, 'dist', name), { recursive: true, force: true });
+}
+
+/** What an example prints, says its text: each line behind `// =>`. */
+export function expectedOutput(text: string): string {
+  return Array.from(text.matchAll(/\/\/ => ?(.*)\n/g), ([, line = '']) => `${line}\n`).join('');
 }
