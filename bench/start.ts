@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Cell } from './table.ts';
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../bin/skbdrop.js', import.meta.url));
 
 const COUNT = 'tracepoint:skb:kfree_skb { @[args->reason] = count(); }';
 /** Both start this once they are attached; the moment its output arrives is the moment. */

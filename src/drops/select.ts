@@ -17,6 +17,9 @@ export class UnknownReasonError extends SkbdropError {
   }
 }
 
+/** Every reason, also those without a name. */
+const ALL = '*';
+
 export interface Selection {
   readonly reasons?: readonly string[] | undefined;
   readonly notReasons?: readonly string[] | undefined;
@@ -29,8 +32,9 @@ export interface Selection {
  * @throws UnknownReasonError where a pattern matches no reason of this kernel
  */
 export function selectReasons(table: ReasonTable, { reasons = [], notReasons = [] }: Selection): ReasonFilter {
-  const keep = reasons.length === 0 || reasons.includes('*') ? undefined : numbers(table, reasons);
+  const named = numbers(table, reasons);
   const leave = numbers(table, notReasons);
+  const keep = reasons.length === 0 || reasons.includes(ALL) ? undefined : named;
   if (keep !== undefined) return { kind: 'only', reasons: new Set([...keep].filter((number) => !leave.has(number))) };
   return leave.size === 0 ? { kind: 'all' } : { kind: 'not', reasons: leave };
 }
@@ -39,14 +43,10 @@ function numbers(table: ReasonTable, patterns: readonly string[]): Set<number> {
   const found = new Set<number>();
   for (const pattern of patterns) {
     const matches = matcher(pattern);
-    const before = found.size;
-    let known = false;
-    for (const { number, name } of table.all) {
-      if (!matches.test(name) && !matches.test(shortName(name))) continue;
-      known = true;
-      found.add(number);
-    }
-    if (!known && found.size === before) throw new UnknownReasonError(pattern, nearest(table, pattern));
+    const reasons = table.all.filter(({ name }) => matches.test(name) || matches.test(shortName(name)));
+    // On a kernel that names no reason at all, everything is still everything.
+    if (reasons.length === 0 && pattern !== ALL) throw new UnknownReasonError(pattern, nearest(table, pattern));
+    for (const { number } of reasons) found.add(number);
   }
   return found;
 }

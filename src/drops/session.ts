@@ -28,6 +28,9 @@ export interface WatchOptions {
   readonly limit?: number | undefined;
 }
 
+/** A way to attach that did not work, and why. */
+type Failure = readonly [AttachMode, unknown];
+
 /** A probe as its file in probes/ describes it: the program, and what reads its books. */
 export interface Probe {
   readonly spec: ProgramSpec;
@@ -44,8 +47,7 @@ export class Session<P extends Probe> {
   readonly probe: P;
   readonly program: Program;
   readonly options: WatchOptions;
-  /** What an expert may want to know of how this came about. */
-  readonly notes: readonly string[];
+  readonly #failures: readonly Failure[];
   #link: Fd | undefined;
 
   private constructor(
@@ -55,14 +57,14 @@ export class Session<P extends Probe> {
     program: Program,
     link: Fd,
     options: WatchOptions,
-    notes: readonly string[],
+    failures: readonly Failure[],
   ) {
     this.host = host;
     this.mode = mode;
     this.probe = probe;
     this.program = program;
     this.options = options;
-    this.notes = notes;
+    this.#failures = failures;
     this.#link = link;
   }
 
@@ -79,10 +81,12 @@ export class Session<P extends Probe> {
     prepare?: (program: Program, probe: P) => void,
   ): Session<P> {
     const host = openHost(options.btf);
-    const filter = selectReasons(host.reasons, options);
+    // The names are not even read where nobody asks for any: that keeps the start short.
+    const chosen = (options.reasons?.length ?? 0) + (options.notReasons?.length ?? 0) > 0;
+    const filter: ReasonFilter = chosen ? selectReasons(host.reasons, options) : { kind: 'all' };
     const { attach = 'auto' } = options;
     const modes = attach === 'auto' ? attachModes : [attach];
-    const failures: [AttachMode, unknown][] = [];
+    const failures: Failure[] = [];
     for (const mode of modes) {
       try {
         return start(mode);
@@ -100,20 +104,24 @@ export class Session<P extends Probe> {
       const program = loadProgram(probe.spec);
       try {
         prepare?.(program, probe);
-        return new Session(
-          host,
-          mode,
-          probe,
-          program,
-          attachProgram(mode, program, host),
-          options,
-          notesOn(host, failures),
-        );
+        return new Session(host, mode, probe, program, attachProgram(mode, program, host), options, failures);
       } catch (error) {
         program.close();
         throw error;
       }
     }
+  }
+
+  /** What an expert may want to know of how this came about. */
+  get notes(): readonly string[] {
+    const { reasons, guardsReentry } = this.host;
+    return [
+      ...this.#failures.map(([mode, error]) => `${mode} does not work here: ${(error as Error).message}`),
+      `${reasons.all.length} drop reasons have names, from ${reasons.source}`,
+      guardsReentry
+        ? 'counters are added to with plain instructions: this kernel does not enter a program twice on a CPU'
+        : 'counters are added to with atomic instructions: this kernel may enter a program twice on a CPU',
+    ];
   }
 
   get attached(): boolean {
@@ -162,19 +170,8 @@ function attachProgram(mode: AttachMode, program: Program, host: Host): Fd {
   }
 }
 
-function notesOn(host: Host, failures: readonly [AttachMode, unknown][]): readonly string[] {
-  const { reasons } = host;
-  return [
-    ...failures.map(([mode, error]) => `${mode} does not work here: ${(error as Error).message}`),
-    `${reasons.all.length} drop reasons have names, from ${reasons.source}`,
-    host.guardsReentry
-      ? 'counters are added to with plain instructions: this kernel does not enter a program twice on a CPU'
-      : 'counters are added to with atomic instructions: this kernel may enter a program twice on a CPU',
-  ];
-}
-
 /** The last way asks least of the kernel, so its word counts; what the others said is for -v. */
-function allFailed(failures: readonly [AttachMode, unknown][]): unknown {
+function allFailed(failures: readonly Failure[]): unknown {
   const last = failures.at(-1)?.[1];
   if (!(last instanceof SkbdropError) || failures.length === 1) return last;
   const details = failures.flatMap(([mode, error]) => [

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 /** The program as users run it: `npm test` has built it. */
-const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/bin/skbdrop.js', import.meta.url));
 
 /** The words that run skbdrop. */
 export const skbdrop: readonly string[] = [process.execPath, MAIN];

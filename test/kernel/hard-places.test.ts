@@ -17,12 +17,12 @@ beforeAll(() => {
   mkdirSync(`${folder}/node_modules`, { recursive: true });
   cpSync(`${root}/dist`, `${folder}/dist`, { recursive: true });
   cpSync(`${root}/package.json`, `${folder}/package.json`);
-  for (const name of ['koffi', '@koromix', 'commander', 'elfy', 'endian-reader']) {
+  for (const name of ['koffi', '@koromix', 'elfy', 'endian-reader']) {
     if (existsSync(`${root}/node_modules/${name}`)) {
       cpSync(`${root}/node_modules/${name}`, `${folder}/node_modules/${name}`, { recursive: true });
     }
   }
-  copy = [process.execPath, `${folder}/dist/src/cli/main.js`];
+  copy = [process.execPath, `${folder}/dist/bin/skbdrop.js`];
 });
 afterAll(() => scratch.remove());
 

@@ -128,7 +128,7 @@ const lossNames = {
 /** The books, in a sentence. */
 export function summaryText(summary: Summary, verb: 'printed' | 'counted'): string {
   const { seen, filtered, surplus, reported, lost, losses, missed, unaccounted } = summary;
-  const parts = [`${number(seen)} drops seen`];
+  const parts = [`${number(seen)} ${seen === 1 ? 'drop' : 'drops'} seen`];
   if (filtered > 0) parts.push(`${number(filtered)} filtered out`);
   if (surplus > 0) parts.push(`${number(surplus)} after the limit`);
   parts.push(`${number(reported)} ${verb}`, `${number(lost)} lost`);
@@ -145,10 +145,9 @@ export function summaryText(summary: Summary, verb: 'printed' | 'counted'): stri
   return text;
 }
 
-const format = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
-
+/** `1,234,567`. By hand: Intl takes longer to load than everything else in this file. */
 export function number(value: number): string {
-  return format.format(value);
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 function percent(part: number, whole: number): string {
