@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { countsJson, dropJson, histogramJson, stacksJson, summaryJson } from '../../src/cli/render/json.ts';
-import { lossWays } from '../../src/probes/account.ts';
+import type { Loss } from '../../src/drops/summary.ts';
 import { run, skbdrop } from '../helpers/cli.ts';
 import {
   codeBlocks,
@@ -121,8 +121,14 @@ describe('docs/json.md', () => {
   });
 
   test('has every way to lose a drop', () => {
-    const ways = tableRows(section(readDocument('docs/json.md'), '`summary`').split('Ways to lose')[1]!);
-    expect(ways.map(([cell]) => cell?.replaceAll('`', ''))).toEqual([...lossWays, 'output']);
+    const all: Record<Loss['way'], true> = {
+      ...{ ring_full: true, map_full: true, stack_collision: true, stack_unreadable: true },
+      ...{ unread: true, output: true },
+    };
+    const rows = tableRows(section(readDocument('docs/json.md'), '`summary`').split('Ways to lose')[1]!);
+    expect(rows.map(([cell]) => cell?.replaceAll('`', ''))).toEqual(Object.keys(all));
+    const way = { enum: Object.keys(all) };
+    expect(definitions.summary).toMatchObject({ properties: { losses: { items: { properties: { way } } } } });
   });
 
   const validator = new Validator(schema);
