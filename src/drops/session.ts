@@ -1,3 +1,4 @@
+import { BtfError } from '../../btf/index.ts';
 import { attachRawTracepoint, attachTracepoint, attachTracing } from '../bpf/link.ts';
 import { loadProgram, type Program, type ProgramSpec } from '../bpf/program.ts';
 import { type Host, openHost, TRACEPOINT } from '../kernel/host.ts';
@@ -72,14 +73,9 @@ export class Session<P extends Probe> {
    * Loads the probe and attaches it.
    *
    * @param design makes the probe, given how to get at the drop
-   * @param prepare runs after loading and before attaching: nothing has been counted yet
    * @throws SkbdropError: `usage` for unknown reasons, `permission`, `unsupported`, `rejected`
    */
-  static open<P extends Probe>(
-    options: WatchOptions,
-    design: (account: AccountOptions) => P,
-    prepare?: (program: Program, probe: P) => void,
-  ): Session<P> {
+  static open<P extends Probe>(options: WatchOptions, design: (account: AccountOptions) => P): Session<P> {
     const host = openHost(options.btf);
     // The names are not even read where nobody asks for any: that keeps the start short.
     const chosen = (options.reasons?.length ?? 0) + (options.notReasons?.length ?? 0) > 0;
@@ -90,7 +86,8 @@ export class Session<P extends Probe> {
     for (const mode of modes) {
       try {
         return start(mode);
-      } catch (error) {
+      } catch (thrown) {
+        const error = thrown instanceof BtfError ? damagedBtf(thrown, options.btf) : thrown;
         // Without the capabilities the other ways fail the same; everything else may be different there.
         if (error instanceof PermissionError && error.missing.length > 0) throw error;
         if (!(error instanceof SkbdropError) || error.code === 'usage') throw error;
@@ -103,7 +100,6 @@ export class Session<P extends Probe> {
       const probe = design(accountOptions(mode, host, filter, options.limit));
       const program = loadProgram(probe.spec);
       try {
-        prepare?.(program, probe);
         return new Session(host, mode, probe, program, attachProgram(mode, program, host), options, failures);
       } catch (error) {
         program.close();
@@ -168,6 +164,13 @@ function attachProgram(mode: AttachMode, program: Program, host: Host): Fd {
     case 'tracepoint':
       return attachTracepoint(program, host.tracepoint().id);
   }
+}
+
+/** Damage shows only where a type is looked at. In a file that the user named it is the user's to mend. */
+function damagedBtf(error: BtfError, file: string | undefined): SkbdropError {
+  const where = file ?? '/sys/kernel/btf';
+  const code = file === undefined ? 'unsupported' : 'usage';
+  return new SkbdropError(code, `the BTF in ${where} is damaged: ${error.message}`, { cause: error });
 }
 
 /** The last way asks least of the kernel, so its word counts; what the others said is for -v. */

@@ -1,5 +1,5 @@
 import { release } from 'node:os';
-import type { Btf } from '../../btf/index.ts';
+import { type Btf, BtfError } from '../../btf/index.ts';
 import { btfFromFile, kernelBtf, moduleBtfs } from './btf.ts';
 import { ReasonTable } from './reasons.ts';
 import { Symbolizer } from './symbols.ts';
@@ -51,7 +51,12 @@ class LazyHost implements Host {
 
   #readReasons(): ReasonTable {
     const { btf } = this;
-    if (btf !== undefined) return ReasonTable.fromBtf(btf, () => moduleBtfs(btf));
+    try {
+      if (btf !== undefined) return ReasonTable.fromBtf(btf, () => moduleBtfs(btf));
+    } catch (error) {
+      // Damage shows only where a type is looked at; tracefs has the names too.
+      if (!(error instanceof BtfError)) throw error;
+    }
     try {
       return ReasonTable.fromFormat(this.tracepoint());
     } catch {

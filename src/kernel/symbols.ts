@@ -13,6 +13,8 @@ export interface SymbolPlace {
 const NEWLINE = 0x0a;
 /** An address in /proc/kallsyms, on a 64-bit kernel (v6.12 kernel/kallsyms.c, s_show(): %px). */
 const DIGITS = 16;
+/** The list has no sizes. No function of the kernel comes near this; the interpreter of BPF has some 30 KiB. */
+const LONGEST_FUNCTION = 256n * 1024n;
 const SHORTEST_LINE = '0000000000000000 t x\n'.length;
 
 /**
@@ -50,7 +52,8 @@ export class KernelSymbols {
   }
 
   /**
-   * The function that holds `address`, or undefined: below the first symbol, after data, or symbols are hidden.
+   * The function that holds `address`, or undefined: below the first symbol, after data, too far behind any
+   * function (code that is not listed, such as a BPF program with net.core.bpf_jit_kallsyms=0), or symbols are hidden.
    * Of several symbols at one address the first one listed is taken, as the kernel itself does for `%pS`
    * (v6.12 kernel/kallsyms.c, get_symbol_pos()).
    */
@@ -58,7 +61,7 @@ export class KernelSymbols {
     if (this.hidden) return undefined;
     const last = upperBound(this.#addresses, address) - 1;
     const start = this.#addresses[last];
-    if (start === undefined || start === 0n) return undefined;
+    if (start === undefined || start === 0n || address - start > LONGEST_FUNCTION) return undefined;
     for (let i = upperBound(this.#addresses, start - 1n); i <= last; i++) {
       const { type, name, module } = this.#line(i);
       if ('tTwW'.includes(type)) return { name, offset: Number(address - start), module };

@@ -75,6 +75,12 @@ describe('find', () => {
     expect(where(new KernelSymbols(text.subarray(0, -1)), K + 17n)).toBe('last+0x1 [mod]');
   });
 
+  test('code too far behind any function is not called by its name', () => {
+    const symbols = new KernelSymbols(Buffer.from('ffffffff81000000 T last\n'));
+    expect(symbols.find(0xffffffff81000000n + 0x40000n)).toMatchObject({ name: 'last', offset: 0x40000 });
+    expect(symbols.find(0xffffffff81000000n + 0x40001n)).toBeUndefined();
+  });
+
   test('nothing', () => {
     const symbols = new KernelSymbols(Buffer.alloc(0));
     expect(symbols.count).toBe(0);
