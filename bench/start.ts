@@ -6,14 +6,15 @@ import type { Cell } from './table.ts';
 const MAIN = fileURLToPath(new URL('../bin/skbdrop.js', import.meta.url));
 
 const COUNT = 'tracepoint:skb:kfree_skb { @[args->reason] = count(); }';
-/** Both start this once they are attached; the moment its output arrives is the moment. */
-const CHILD = '/bin/echo attached-now';
+/** bpftrace lets this go once it is attached; the moment its output arrives is the moment. */
+const CHILD = '/bin/echo attached';
 
 /** From exec to attached, with counts by reason. */
 export async function start(rounds: number, bpftraces: ReadonlyMap<string, string>): Promise<Cell[]> {
   const candidates: [string, readonly string[]][] = [
-    ['skbdrop top', [process.execPath, MAIN, 'top', '-q', '-c', CHILD]],
-    ['node -e 0', [process.execPath, '-e', 'console.log("attached-now")']],
+    // bpftrace has forked its child before it attaches; we say so on standard error at that same moment.
+    ['skbdrop top', [process.execPath, MAIN, 'top', '-d', '1ms']],
+    ['node -e 0', [process.execPath, '-e', 'console.log("attached")']],
     ...[...bpftraces].map(([version, command]): [string, readonly string[]] => [
       `bpftrace ${version}`,
       [command, '-e', COUNT, '-c', CHILD],
@@ -34,7 +35,7 @@ export async function start(rounds: number, bpftraces: ReadonlyMap<string, strin
 
 async function timeToAttached(words: readonly string[]): Promise<number> {
   // The same wrapper for all: bpftrace needs tracefs, and mounting it costs what it costs.
-  const script = 'mount -t tracefs tracefs /sys/kernel/tracing && echo ready && read go && exec "$@"';
+  const script = 'mount -t tracefs tracefs /sys/kernel/tracing && echo ready && read go && exec "$@" 2>&1';
   const process = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', ...words], { stdio: ['pipe', 'pipe', 'ignore'] });
   let text = '';
   const seen = (mark: string): Promise<void> =>
@@ -55,7 +56,7 @@ async function timeToAttached(words: readonly string[]): Promise<number> {
   await seen('ready');
   const begun = performance.now();
   process.stdin.end('go\n');
-  await seen('attached-now');
+  await seen('attached');
   const attached = performance.now();
   process.kill('SIGINT');
   await ended;
