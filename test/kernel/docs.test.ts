@@ -6,7 +6,7 @@ import { needRoot, needTool } from '../helpers/need.ts';
 
 /** What the documents say, beside what the program does on this kernel. */
 
-/** Reasons that nothing else on a host in its right mind produces: a drop with a device, and one without. */
+/** Drops with a device, without one, and of which only the index of the interface is left. */
 const REASONS = ['IP_CSUM', 'UNIX_SKIP_OOB', 'TCP_OLD_DATA'];
 const COUNT = 20;
 
