@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
 /** How the child ended, as a shell would say it: 127 not found, 126 not executable, 128 + n killed by signal n. */
@@ -42,14 +43,45 @@ export class Child {
     });
   }
 
+  /** A shell dies alone, so what it has started is told too. */
+  #signal(signal: NodeJS.Signals): void {
+    const pid = this.#process?.pid;
+    if (pid === undefined) return;
+    for (const each of [...descendants(pid), pid]) {
+      try {
+        process.kill(each, signal);
+      } catch {
+        // It has ended since.
+      }
+    }
+  }
+
   /** Asks it to end, and makes it end where it does not within a few seconds. */
   async stop(): Promise<void> {
     if (!this.#running) return;
-    this.#process?.kill('SIGTERM');
-    const force = setTimeout(() => this.#process?.kill('SIGKILL'), PATIENCE_MS);
+    this.#signal('SIGTERM');
+    const force = setTimeout(() => this.#signal('SIGKILL'), PATIENCE_MS);
     await this.ended;
     clearTimeout(force);
   }
 }
 
 const PATIENCE_MS = 3000;
+
+/** All that `pid` has started, and they in turn, from /proc/PID/stat (proc(5): the fourth field is the parent). */
+function descendants(pid: number): readonly number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+      // The second field, the name in brackets, may hold anything.
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+    } catch {
+      // It has ended since.
+    }
+  }
+  const found = [pid];
+  for (const each of found) for (const [child, parent] of parents) if (parent === each) found.push(child);
+  return found.slice(1);
+}

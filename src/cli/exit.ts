@@ -1,3 +1,5 @@
+import { closeSync, openSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { type ErrorCode, SkbdropError } from '../sys/errors.ts';
 
 /** Exit statuses, beside a child's own. */
@@ -37,4 +39,25 @@ export function describeError(error: unknown, verbose: boolean): string {
     lines.push('         The whole verifier log: -v');
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** What a failed file operation of Node's says, without the call and the path, which stand in our own sentence. */
+export function whyNot(error: unknown): string {
+  return (error as Error).message.replace(/, \w+(?: '.*)?$/, '');
+}
+
+const STANDARD = [0, 1, 2];
+const terminals: readonly number[] = STANDARD.filter((fd) => isatty(fd));
+
+/**
+ * Ends the process. On its way out Node restores the terminals it was started with, and aborts where one of them has
+ * gone; so a terminal that has gone is replaced first, which Node sees and respects.
+ */
+export function exitFromTerminal(status: number | string | null | undefined): never {
+  for (const fd of terminals) {
+    if (isatty(fd)) continue;
+    closeSync(fd);
+    openSync('/dev/null', 'r+');
+  }
+  process.exit(status);
 }

@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { SkbdropError } from '../sys/errors.ts';
 import { version } from '../version.ts';
-import { describeError, exitStatus, Status } from './exit.ts';
+import { describeError, exitFromTerminal, exitStatus, Status } from './exit.ts';
 import {
   attachChoices,
   type CommonOptions,
@@ -27,7 +27,6 @@ function watching(command: Command): Command {
     .option('-c, --cmd <command>', 'run this shell command once attached, trace until it ends, exit with its status')
     .option('-d, --duration <time>', 'stop after 500ms, 10s, 5m')
     .option('-n, --count <n>', 'stop after n drops')
-    .option('-i, --interval <time>', 'report every so often')
     .option('-r, --reason <names>', 'keep these reasons only (globs, comma-separated, repeatable)', collect)
     .option('-R, --not-reason <names>', 'leave these reasons out', collect)
     .addOption(new Option('-f, --format <format>', 'how to print').choices(formats).default('text'))
@@ -88,10 +87,12 @@ function build(): Command {
     );
   watching(program.command('top', { isDefault: true }))
     .description('counts by reason, refreshed every interval (1s); what skbdrop alone does')
+    .option('-i, --interval <time>', 'how often to report (default: 1s)')
     .action(action(async (common) => (await import('./commands/top.ts')).top(common)));
   watching(program.command('hist'))
     .description('histogram of the lengths of dropped packets')
     .addOption(new Option('--by <what>', 'one histogram for each').choices(['reason']))
+    .option('-i, --interval <time>', 'report every so often, not only at the end')
     .action(
       action(async (common, { by }: RawOptions & { by?: 'reason' }) =>
         (await import('./commands/hist.ts')).hist({ ...common, by }),
@@ -99,6 +100,7 @@ function build(): Command {
     );
   watching(program.command('stacks'))
     .description("kernel stacks that drop packets without a reason, counted; -r '*' for all")
+    .option('-i, --interval <time>', 'report every so often, not only at the end')
     .action(action(async (common) => (await import('./commands/stacks.ts')).stacks(common)));
   program
     .command('demo')
@@ -107,6 +109,7 @@ function build(): Command {
     .option('-r, --reason <names>', 'these reasons only (globs, comma-separated, repeatable)', collect)
     .option('-n, --count <n>', 'so many drops of each, then end; else round and round')
     .option('--rate <n>', 'drops a second (default: 20; with --count as fast as possible)')
+    .allowExcessArguments(true)
     .addOption(new Option('-f, --format <format>', 'how to print').choices(['text', 'json']).default('text'))
     .addOption(new Option('--json', 'the same as -f json').implies({ format: 'json' }))
     .option('-v, --verbose', 'more about what went wrong')
@@ -129,7 +132,11 @@ async function demo({ count, rate, ...options }: DemoWords, command: Command): P
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());
   const output = openOutput(undefined);
-  output.ended.then(() => stop.abort());
+  let failure: unknown;
+  output.ended.then((end) => {
+    if (end.kind === 'failed') failure = end.error;
+    stop.abort();
+  });
   await runDemo(
     {
       ...options,
@@ -140,6 +147,7 @@ async function demo({ count, rate, ...options }: DemoWords, command: Command): P
     stop.signal,
   );
   output.close();
+  if (failure !== undefined) throw failure;
 }
 
 async function main(): Promise<void> {
@@ -161,4 +169,4 @@ async function main(): Promise<void> {
 process.stderr.on('error', () => {});
 await main();
 // Not by running dry: a reader that never reads would keep its pipe, and with it this process, open for ever.
-process.exit();
+exitFromTerminal(process.exitCode);

@@ -60,8 +60,8 @@ export function commonOptions(raw: RawOptions, words: readonly string[] | undefi
     duration: raw.duration === undefined ? undefined : parseTime(raw.duration, '--duration'),
     interval: raw.interval === undefined ? undefined : parseTime(raw.interval, '--interval'),
     count: raw.count === undefined ? undefined : parseCount(raw.count, '--count'),
-    reasons: names(raw.reason),
-    notReasons: names(raw.notReason),
+    reasons: names(raw.reason, '--reason'),
+    notReasons: names(raw.notReason, '--not-reason'),
     format: (raw.format ?? 'text') as Format,
     output: raw.output,
     attach: (raw.attach ?? 'auto') as AttachMode | 'auto',
@@ -73,8 +73,11 @@ export function commonOptions(raw: RawOptions, words: readonly string[] | undefi
   };
 }
 
-/** Lists may be repeated and separated by commas: `-r A,B -r C`. */
-function names(lists: readonly string[] = []): readonly string[] {
+/** Lists may be repeated and separated by commas: `-r A,B -r C`. An empty one is a mistake, and not "all". */
+function names(lists: readonly string[] | undefined, option: string): readonly string[] {
+  if (lists === undefined) return [];
+  const empty = lists.find((list) => !/[^,\s]/.test(list));
+  if (empty !== undefined) throw new SkbdropError('usage', `${option} ${JSON.stringify(empty)} names no reason`);
   return lists
     .flatMap((list) => list.split(','))
     .map((name) => name.trim())

@@ -4,6 +4,7 @@ import { OneShotWatch } from '../sys/epoll.ts';
 import { errnoName, SkbdropError } from '../sys/errors.ts';
 import { Fd } from '../sys/fd.ts';
 import { trySyscall } from '../sys/syscall.ts';
+import { whyNot } from './exit.ts';
 
 /** Why nothing more can be written. `closed`: the reader went away, which is nobody's fault. */
 export type OutputEnd = { readonly kind: 'closed' } | { readonly kind: 'failed'; readonly error: SkbdropError };
@@ -182,7 +183,7 @@ function sendNow(fd: number, bytes: Buffer): number {
 }
 
 function cannotWrite(what: string, error: unknown): SkbdropError {
-  return new SkbdropError('output', `cannot write to ${what}: ${(error as Error).message}`, { cause: error });
+  return new SkbdropError('output', `cannot write to ${what}: ${whyNot(error)}`, { cause: error });
 }
 
 /** Newlines in the first `length` bytes. */

@@ -5,7 +5,7 @@ import type { Summary } from '../drops/summary.ts';
 import type { Watch } from '../drops/watch.ts';
 import { SkbdropError } from '../sys/errors.ts';
 import { Child } from './child.ts';
-import { Status } from './exit.ts';
+import { exitFromTerminal, Status, whyNot } from './exit.ts';
 import type { CommonOptions } from './options.ts';
 import { type Output, type OutputEnd, openOutput } from './output.ts';
 import { summaryJson } from './render/json.ts';
@@ -40,6 +40,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** How often to look whether the limit is reached, in milliseconds. */
 const LIMIT_POLL_MS = 20;
 
+/** The most that setInterval() takes. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** How long a reader that does not read may hold up the end, in milliseconds. */
 const BLOCKED_GRACE_MS = 2000;
 
@@ -61,9 +64,9 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     say(`attached kfree_skb (${watch.mode}), kernel ${watch.kernel}`);
     if (problem !== undefined) say(problem);
     if (options.verbose) for (const note of watch.notes) say(note);
+    for (const signal of SIGNALS) ends.onSignal(signal, () => forget(options.readyFile));
     if (options.readyFile !== undefined) announce(options.readyFile);
 
-    for (const signal of SIGNALS) ends.onSignal(signal);
     output.ended.then((end) => ends.end(end));
     if (options.duration !== undefined) ends.after(options.duration);
     if (options.count !== undefined) ends.every(LIMIT_POLL_MS, () => watch.limitReached && ends.end({ kind: 'limit' }));
@@ -96,7 +99,7 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     ends.clear();
     watch.close();
     await child?.stop();
-    if (options.readyFile !== undefined) rmSync(options.readyFile, { force: true });
+    forget(options.readyFile);
   }
 }
 
@@ -112,6 +115,9 @@ class Ends {
     this.first = new Promise((resolve) => {
       this.#resolve = resolve;
     });
+    // Waiting for a signal is not work that keeps Node running; a timer is.
+    const awake = setInterval(() => {}, LONGEST_TIMER_MS);
+    this.#undo.push(() => clearInterval(awake));
   }
 
   end(end: End): void {
@@ -120,10 +126,13 @@ class Ends {
   }
 
   /** The first signal ends the run; a second one means it, and then the kernel cleans up after us. */
-  onSignal(signal: NodeJS.Signals): void {
+  onSignal(signal: NodeJS.Signals, leave: () => void): void {
     let heardBefore = false;
     const heard = (): void => {
-      if (heardBefore) process.exit(128 + constants.signals[signal]);
+      if (heardBefore) {
+        leave();
+        exitFromTerminal(128 + constants.signals[signal]);
+      }
       heardBefore = true;
       this.end({ kind: 'signal' });
     };
@@ -204,10 +213,14 @@ export function tell(text: string): void {
   }
 }
 
+function forget(readyFile: string | undefined): void {
+  if (readyFile !== undefined) rmSync(readyFile, { force: true });
+}
+
 function announce(file: string): void {
   try {
     writeFileSync(file, `${process.pid}\n`);
   } catch (error) {
-    throw new SkbdropError('output', `cannot create the ready file ${file}: ${(error as Error).message}`);
+    throw new SkbdropError('output', `cannot create the ready file ${file}: ${whyNot(error)}`);
   }
 }

@@ -10,6 +10,8 @@ export interface HistogramOptions extends WatchOptions {
 export interface Histogram {
   /** The kernel's name of the reason, in a histogram that is for one. */
   readonly reason?: string;
+  /** The number behind it on this kernel; other kernels number otherwise. */
+  readonly reasonNumber?: number;
   /** From the shortest length that occurred to the longest, empty buckets between them included. */
   readonly buckets: readonly Bucket[];
   readonly total: number;
@@ -30,7 +32,7 @@ export class DropHistogram extends Watch<HistProbe> {
     return probe
       .read(program)
       .histograms.map(({ reason, counts }) => ({
-        ...(reason === undefined ? {} : { reason: host.reasons.name(reason) }),
+        ...(reason === undefined ? {} : { reason: host.reasons.name(reason), reasonNumber: reason }),
         buckets: buckets(counts),
         total: counts.reduce((sum, count) => sum + count, 0),
       }))

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { explainPermission } from '../sys/capabilities.ts';
-import { NotSupportedError } from '../sys/errors.ts';
+import { NotSupportedError, SyscallError } from '../sys/errors.ts';
 import type { Fd } from '../sys/fd.ts';
 import { detachedMount } from '../sys/mount.ts';
+import { errno } from '../sys/syscall.ts';
 
 /** One field of a tracepoint's record, as its format file gives it. */
 export interface TracepointField {
@@ -23,6 +24,9 @@ export interface TracepointFormat {
   readonly symbols: ReadonlyMap<string, ReadonlyMap<number, string>>;
 }
 
+/** Only root may look into tracefs; the capability stands in for it. */
+const TRACEFS = ['CAP_DAC_READ_SEARCH'] as const;
+
 /** Where tracefs is mounted by custom; the second is debugfs's automount of it. */
 const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
@@ -34,17 +38,31 @@ const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
  * @throws PermissionError, NotSupportedError where the kernel has no tracefs or not this tracepoint
  */
 export function tracepointFormat(name: string): TracepointFormat {
-  const mounted = MOUNT_POINTS.find((folder) => existsSync(`${folder}/events`));
-  if (mounted !== undefined) return readFormat(mounted, name);
+  const mounted = explainPermission('read tracefs', TRACEFS, () =>
+    MOUNT_POINTS.find((folder) => isThere(`${folder}/events`)),
+  );
+  if (mounted !== undefined) return explainPermission('read tracefs', TRACEFS, () => readFormat(mounted, name));
   using mount: Fd = explainPermission('read tracefs, which is not mounted', ['CAP_SYS_ADMIN'], () =>
     detachedMount('tracefs'),
   );
   return readFormat(`/proc/self/fd/${mount.fd}`, name);
 }
 
+/** access(2), and with it existsSync(), does not know of capabilities; stat(2) does. */
+function isThere(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    const { errno: negative = -errno.ENOENT, code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw new SyscallError('stat', -negative, `stat(${path})`);
+  }
+}
+
 function readFormat(root: string, name: string): TracepointFormat {
   const folder = `${root}/events/${name}`;
-  if (!existsSync(folder)) throw new NotSupportedError(`tracepoint ${name.replace('/', ':')}`);
+  if (!isThere(folder)) throw new NotSupportedError(`tracepoint ${name.replace('/', ':')}`);
   return parseFormat(readFileSync(`${folder}/format`, 'latin1'), Number(readFileSync(`${folder}/id`, 'latin1').trim()));
 }
 

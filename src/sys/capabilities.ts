@@ -4,6 +4,7 @@ import { errno } from './syscall.ts';
 
 /** Bit numbers, include/uapi/linux/capability.h. */
 export const Capability = {
+  CAP_DAC_READ_SEARCH: 2,
   CAP_NET_ADMIN: 12,
   CAP_NET_RAW: 13,
   CAP_SYS_ADMIN: 21,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 /** Runs `body` while the named files read as these texts (undefined: as if they were not there); others as they are. */
 export function withFiles<T>(files: Readonly<Record<string, string | Buffer | undefined>>, body: () => T): T {
-  const { readFileSync, existsSync } = fs;
+  const { readFileSync, existsSync, statSync } = fs;
   const read = (path: unknown, options?: unknown): unknown => {
     if (typeof path !== 'string' || !(path in files)) return readFileSync(path as string, options as 'utf8');
     const content = files[path];
@@ -15,11 +15,17 @@ export function withFiles<T>(files: Readonly<Record<string, string | Buffer | un
   };
   fs.readFileSync = read as typeof readFileSync;
   fs.existsSync = (path) => (typeof path === 'string' && path in files ? files[path] !== undefined : existsSync(path));
+  const stat = (path: unknown, options?: unknown): unknown => {
+    if (typeof path !== 'string' || !(path in files)) return statSync(path as string, options as undefined);
+    if (files[path] === undefined) throw Object.assign(new Error(`ENOENT: '${path}'`), { code: 'ENOENT', errno: -2 });
+    return statSync('.');
+  };
+  Object.assign(fs, { statSync: stat });
   syncBuiltinESMExports();
   try {
     return body();
   } finally {
-    Object.assign(fs, { readFileSync, existsSync });
+    Object.assign(fs, { readFileSync, existsSync, statSync });
     syncBuiltinESMExports();
   }
 }

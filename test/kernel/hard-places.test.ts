@@ -53,6 +53,10 @@ describe('wrong words end with 2', () => {
     [['top', '--btf', process.execPath], /no section \.BTF/],
     [['demo', '-r', 'NOPE', '-n', '1'], /NOPE/],
     [['demo', '-n', 'x'], /--count "x" is not a whole number/],
+    [['demo', 'word'], /demo takes no argument "word"/],
+    [['top', '-r', ''], /--reason "" names no reason/],
+    [['top', '-r', 'IP_CSUM', '-R', ' , '], /--not-reason " , " names no reason/],
+    [['trace', '-i', '1s'], /unknown option '-i'/],
   ])('%j', async (words, text) => {
     const ended = await run([...skbdrop, ...words]);
     expectSentence(ended, text);
@@ -153,14 +157,21 @@ describe.skipIf(!isRoot)('without BTF', () => {
 });
 
 describe.skipIf(!isRoot)('every way to end ends it', () => {
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s: the last report, the books, 0', async (signal) => {
+  test.each([
+    ['SIGINT', 'top'],
+    ['SIGTERM', 'hist'],
+    ['SIGHUP', 'stacks'],
+    ['SIGTERM', 'trace'],
+  ] as const)('%s ends %s: the last report, the books, 0', async (signal, command) => {
     const ready = scratch.file(`ready-${signal}`);
-    const watch = new Running([...skbdrop, 'top', '-r', 'IP_CSUM', '-i', '1h', '--ready-file', ready]);
+    const watch = new Running([...skbdrop, command, '-r', 'IP_CSUM', '--ready-file', ready]);
     await appears(ready);
     await run(PROVOKE);
     const ended = await watch.kill(signal);
-    expect(ended.stdout).toMatch(/^IP_CSUM +5 /m);
-    expect(ended.stderr).toMatch(/5 counted, 0 lost/);
+    expect(ended.stdout).toMatch(
+      { top: /^IP_CSUM +5 /m, hist: / 5 +100\.0%/, stacks: /^5 × /m, trace: / IP_CSUM /m }[command],
+    );
+    expect(ended.stderr).toMatch(/5 (?:counted|printed), 0 lost/);
     expect(ended.status).toBe(0);
     expect(existsSync(ready)).toBe(false);
   });
@@ -225,6 +236,20 @@ describe.skipIf(!isRoot)('every way to end ends it', () => {
     const ended = await run([...skbdrop, 'top', '-q', ...words]);
     expect(ended.status).toBe(status);
     expect(ended.stderr.trim().split('\n').filter(Boolean)).toHaveLength(status === 126 || status === 127 ? 1 : 0);
+  });
+
+  test('what a shell has started ends with it', async () => {
+    const pid = scratch.file('grandchild');
+    const ended = await run([...skbdrop, 'top', '-q', '-d', '500ms', '-c', `sleep 77 & echo $! > ${pid}; wait; true`]);
+    expect(ended.status).toBe(0);
+    const grandchild = Number(readFileSync(pid, 'latin1'));
+    await until('it has ended', () => !existsSync(`/proc/${grandchild}`));
+  });
+
+  test('a demo that cannot write', async () => {
+    const ended = await run(['sh', '-c', 'exec "$@" >/dev/full', 'sh', ...PROVOKE]);
+    expectSentence(ended, /cannot write to standard output: ENOSPC/);
+    expect(ended.status).toBe(1);
   });
 
   test('no room for locked memory is no error on kernels that do not need it', async () => {

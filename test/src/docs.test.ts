@@ -54,8 +54,8 @@ describe('the README and --help', () => {
   const flagsIn = (text: string): string[] =>
     tableRows(text).flatMap(([cell = '']) => Array.from(cell.matchAll(/`(-[^`]*)`/g), ([, flags = '']) => flags));
   /** The tables of the section, each with the command it is of. */
-  const [common = '', ofTrace = '', ofHist = '', ofDemo = ''] = options.split(
-    /^(?:Reasons are|Of `\w+` alone|Of `demo`)/m,
+  const [common = '', ofTrace = '', ofReports = '', ofHist = '', ofDemo = ''] = options.split(
+    /^(?:Reasons are|Of `\w+` alone|Of `top`|Of `demo`)/m,
   );
 
   async function help(...words: string[]): Promise<string> {
@@ -70,9 +70,9 @@ describe('the README and --help', () => {
 
   test.each([
     ['trace', common + ofTrace],
-    ['top', common],
-    ['hist', common + ofHist],
-    ['stacks', common],
+    ['top', common + ofReports],
+    ['hist', common + ofReports + ofHist],
+    ['stacks', common + ofReports],
     ['demo', ofDemo],
   ])('have the same options of %s', async (command, text) => {
     expect(flagsIn(text).length).toBeGreaterThan(5);

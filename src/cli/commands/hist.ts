@@ -19,7 +19,7 @@ export function hist(options: HistCommandOptions): Promise<number> {
     const histograms = watch.read();
     const time = now();
     if (format === 'bpftrace') {
-      await output.write((isLast ? beforeLastMaps : clearScreen) + histogramMap(histograms[0]));
+      await output.write((isLast ? beforeLastMaps : clearScreen) + histogramMap(histograms));
     } else if (format === 'json') {
       await output.write(histograms.map((histogram) => histogramJson(time, histogram)).join(''));
     } else if (histograms.length > 0) {

@@ -14,7 +14,7 @@ const DEFAULT_INTERVAL = 1000;
 export function top(options: CommonOptions): Promise<number> {
   const { format, reasons, notReasons, attach, btf, count } = options;
   const interval = options.interval ?? DEFAULT_INTERVAL;
-  const rates = new Rates();
+  let rates: Rates;
   let screen: Screen | undefined;
 
   const report = async (watch: DropCounter, output: Output, isLast: boolean): Promise<void> => {
@@ -39,9 +39,13 @@ export function top(options: CommonOptions): Promise<number> {
 
   return run(options, {
     verb: 'counted',
-    open: () => countDrops({ reasons, notReasons, attach, btf, limit: count }),
+    open: () => {
+      const watch = countDrops({ reasons, notReasons, attach, btf, limit: count });
+      rates = new Rates();
+      return watch;
+    },
     prepare: async (_, output) => {
-      if (format === 'text' && output.isTerminal) screen = new Screen(output);
+      if (format === 'text' && output.isTerminal && process.env.TERM !== 'dumb') screen = new Screen(output);
       return undefined;
     },
     interval,

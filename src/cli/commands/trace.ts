@@ -1,7 +1,6 @@
 import type { DropTrace } from '../../drops/trace.ts';
 import { traceDrops } from '../../drops/trace.ts';
 import type { CommonOptions, Format } from '../options.ts';
-import type { Output } from '../output.ts';
 import { beforeLastMaps, reasonLine } from '../render/bpftrace.ts';
 import { dropJson } from '../render/json.ts';
 import { dropText, traceHeader } from '../render/text.ts';
@@ -21,12 +20,12 @@ export function trace(options: TraceCommandOptions): Promise<number> {
   return run(options, {
     verb: 'printed',
     open: () => traceDrops({ reasons, notReasons, attach, btf, limit: count, bufferSize }),
-    prepare: async (watch: DropTrace, output: Output) => {
-      if (format === 'text' && output.isTerminal) await output.write(traceHeader);
+    prepare: async (watch: DropTrace) => {
       if (format === 'bpftrace') return undefined;
       return [await watch.loadSymbols(), watch.missingColumns].filter(Boolean).join('; ') || undefined;
     },
     follow: async (watch, output) => {
+      if (format === 'text' && output.isTerminal) await output.write(traceHeader);
       for await (const batch of watch.batches(render)) {
         let text = '';
         for (const { time, what } of batch) text += what(time);

@@ -35,9 +35,16 @@ export function countsMap(counts: readonly ReasonCount[]): string {
 
 const BAR = 52;
 
-/** hist(): every bucket from the first that is not empty to the last. */
-export function histogramMap(histogram: Histogram | undefined): string {
-  if (histogram === undefined) return '';
+/** hist(): for each reason, where they are told apart, the fullest last. */
+export function histogramMap(histograms: readonly Histogram[]): string {
+  return [...histograms]
+    .sort((a, b) => a.total - b.total)
+    .map(oneHistogram)
+    .join('');
+}
+
+/** Every bucket from the first that is not empty to the last. */
+function oneHistogram(histogram: Histogram): string {
   const most = Math.max(...histogram.buckets.map(({ count }) => count));
   const lines = histogram.buckets.map(({ low, high, count }) => {
     const range = high - low === 1 ? `[${low}]` : `[${power(low)}, ${power(high)})`;
@@ -46,7 +53,9 @@ export function histogramMap(histogram: Histogram | undefined): string {
     const bar = '@'.repeat(Math.floor(Math.fround(share * BAR)));
     return `${range.padEnd(16)}${String(count).padStart(8)} |${bar.padEnd(BAR)}|\n`;
   });
-  return `@skb_len:\n${lines.join('')}\n`;
+  const { reason, reasonNumber } = histogram;
+  const key = reason === undefined || reasonNumber === undefined ? '' : `[${coreName({ reason, reasonNumber })}]`;
+  return `@skb_len${key}:\n${lines.join('')}\n`;
 }
 
 /** 1024 is `1K`. */

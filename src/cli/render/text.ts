@@ -25,7 +25,7 @@ export function dropText(facts: DropFacts): (time: number) => string {
 }
 
 function traceColumns(reason: string, len: string, protocol: string, iface: string, place: string): string {
-  return `${reason.padEnd(24)} ${len.padStart(6)} ${protocol.padEnd(6)} ${iface.padEnd(10)} ${place}\n`;
+  return `${reason.padEnd(20)} ${len.padStart(6)} ${protocol.padEnd(6)} ${iface.padEnd(8)} ${place}\n`;
 }
 
 /** EtherTypes that have a name people know (include/uapi/linux/if_ether.h). */

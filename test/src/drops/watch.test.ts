@@ -97,6 +97,7 @@ test('histograms: from the shortest that occurred to the longest, the fullest fi
     expect(split.read()).toEqual([
       {
         reason: 'SKB_DROP_REASON_NETFILTER_DROP',
+        reasonNumber: 12,
         total: 2,
         buckets: [
           { low: 2, high: 4, count: 1 },
@@ -104,7 +105,7 @@ test('histograms: from the shortest that occurred to the longest, the fullest fi
           { low: 8, high: 16, count: 1 },
         ],
       },
-      { reason: 'SKB_DROP_REASON_NO_SOCKET', total: 1, buckets: [{ low: 32, high: 64, count: 1 }] },
+      { reason: 'SKB_DROP_REASON_NO_SOCKET', reasonNumber: 3, total: 1, buckets: [{ low: 32, high: 64, count: 1 }] },
     ]);
     expect(split.summary()).toMatchObject({ passed: 3, reported: 3, unaccounted: 0 });
   });

@@ -60,21 +60,39 @@ describe('histograms', () => {
 
   test('as bpftrace 0.27.1 printed it', () => {
     const histogram = buckets({ 0: 1, 1: 1, 8: 26, 16: 15, 1500: 1, 65535: 1, 1048577: 1, 3000000000: 1 });
-    expect(histogramMap(histogram)).toBe(fixture('bpftrace/hist.txt'));
+    expect(histogramMap([histogram])).toBe(fixture('bpftrace/hist.txt'));
   });
 
   test('one bucket fills the bar', () => {
-    expect(histogramMap(buckets({ 60: 5 }))).toBe(`@skb_len:\n[32, 64)               5 |${'@'.repeat(52)}|\n\n`);
+    expect(histogramMap([buckets({ 60: 5 })])).toBe(`@skb_len:\n[32, 64)               5 |${'@'.repeat(52)}|\n\n`);
   });
 
   test('counts wider than their column', () => {
-    expect(histogramMap(buckets({ 0: 1234567890 }))).toBe(
+    expect(histogramMap([buckets({ 0: 1234567890 })])).toBe(
       `@skb_len:\n[0]             1234567890 |${'@'.repeat(52)}|\n\n`,
     );
   });
 
-  test('none', () => {
-    expect(histogramMap(undefined)).toBe('');
+  test('for each reason, as bpftrace prints @skb_len[args->reason], the fullest last', () => {
+    const many = { ...buckets({ 60: 2 }), total: 2, reason: 'SKB_DROP_REASON_IP_CSUM', reasonNumber: 13 };
+    const few = { ...buckets({ 60: 1 }), total: 1, reason: 'OVS_DROP_METER', reasonNumber: 0x20005 };
+    const line = (count: number): string => `[32, 64)               ${count} |${'@'.repeat(52)}|\n\n`;
+    expect(histogramMap([many, few])).toBe(
+      `@skb_len[131077]:\n${line(1)}@skb_len[SKB_DROP_REASON_IP_CSUM]:\n${line(2)}`,
+    );
+  });
+
+  test('for each reason, as bpftrace prints @skb_len[args->reason], the fullest last', () => {
+    const many = { ...buckets({ 60: 2 }), total: 2, reason: 'SKB_DROP_REASON_IP_CSUM', reasonNumber: 13 };
+    const few = { ...buckets({ 60: 1 }), total: 1, reason: 'OVS_DROP_METER', reasonNumber: 0x20005 };
+    const line = (count: number): string => `[32, 64)               ${count} |${'@'.repeat(52)}|\n\n`;
+    expect(histogramMap([many, few])).toBe(
+      `@skb_len[131077]:\n${line(1)}@skb_len[SKB_DROP_REASON_IP_CSUM]:\n${line(2)}`,
+    );
+  });
+
+  test('no histogram', () => {
+    expect(histogramMap([])).toBe('');
   });
 });
 

@@ -41,12 +41,10 @@ describe('times', () => {
 
 describe('a drop', () => {
   test('columns stand under their heads', () => {
-    expect(traceHeader).toBe('TIME            REASON                      LEN PROTO  IFACE      FUNCTION\n');
-    expect(dropText(facts)(TIME)).toBe(
-      '12:34:56.123456 NO_SOCKET                    60 IPv4   eth0       tcp_v4_rcv+0x9d\n',
-    );
+    expect(traceHeader).toBe('TIME            REASON                  LEN PROTO  IFACE    FUNCTION\n');
+    expect(dropText(facts)(TIME)).toBe('12:34:56.123456 NO_SOCKET                60 IPv4   eth0     tcp_v4_rcv+0x9d\n');
     expect(dropText(bare)(TIME)).toBe(
-      '12:34:56.123456 OPENVSWITCH#5                 - -      -          0xffffffffc0a81234\n',
+      '12:34:56.123456 OPENVSWITCH#5             - -      -        0xffffffffc0a81234\n',
     );
   });
 
