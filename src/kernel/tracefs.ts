@@ -38,14 +38,14 @@ const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
  * @throws PermissionError, NotSupportedError where the kernel has no tracefs or not this tracepoint
  */
 export function tracepointFormat(name: string): TracepointFormat {
-  const mounted = explainPermission('read tracefs', TRACEFS, () =>
-    MOUNT_POINTS.find((folder) => isThere(`${folder}/events`)),
-  );
-  if (mounted !== undefined) return explainPermission('read tracefs', TRACEFS, () => readFormat(mounted, name));
-  using mount: Fd = explainPermission('read tracefs, which is not mounted', ['CAP_SYS_ADMIN'], () =>
-    detachedMount('tracefs'),
-  );
-  return readFormat(`/proc/self/fd/${mount.fd}`, name);
+  return explainPermission('read tracefs', TRACEFS, () => {
+    const mounted = MOUNT_POINTS.find((folder) => isThere(`${folder}/events`));
+    if (mounted !== undefined) return readFormat(mounted, name);
+    using mount: Fd = explainPermission('read tracefs, which is not mounted', ['CAP_SYS_ADMIN'], () =>
+      detachedMount('tracefs'),
+    );
+    return readFormat(`/proc/self/fd/${mount.fd}`, name);
+  });
 }
 
 /** access(2), and with it existsSync(), does not know of capabilities; stat(2) does. */
