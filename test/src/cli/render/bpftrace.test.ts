@@ -82,15 +82,6 @@ describe('histograms', () => {
     );
   });
 
-  test('for each reason, as bpftrace prints @skb_len[args->reason], the fullest last', () => {
-    const many = { ...buckets({ 60: 2 }), total: 2, reason: 'SKB_DROP_REASON_IP_CSUM', reasonNumber: 13 };
-    const few = { ...buckets({ 60: 1 }), total: 1, reason: 'OVS_DROP_METER', reasonNumber: 0x20005 };
-    const line = (count: number): string => `[32, 64)               ${count} |${'@'.repeat(52)}|\n\n`;
-    expect(histogramMap([many, few])).toBe(
-      `@skb_len[131077]:\n${line(1)}@skb_len[SKB_DROP_REASON_IP_CSUM]:\n${line(2)}`,
-    );
-  });
-
   test('no histogram', () => {
     expect(histogramMap([])).toBe('');
   });
