@@ -296,11 +296,14 @@ describe.skipIf(!isRoot)('on a terminal', () => {
   test('a terminal that goes away ends it', async ({ skip }) => {
     if (needTool('script') === undefined) return skip('script (bsdutils) is not installed');
     const ready = scratch.file('ready-terminal');
-    const terminal = new Running(onTerminal([...skbdrop, 'top', '--ready-file', ready]));
+    const told = scratch.file('told');
+    // The shell lives on, and writes down what skbdrop says and how it ends.
+    const shell = `trap "" HUP; ${[...skbdrop, 'top', '--ready-file', ready].join(' ')} 2>${told}; echo status $? >>${told}`;
+    const terminal = new Running(['script', '-qefc', shell, '/dev/null']);
     await appears(ready);
-    const pid = Number(readFileSync(ready, 'latin1'));
     await terminal.kill('SIGKILL');
-    await until('it has ended', () => !existsSync(`/proc/${pid}`));
+    await until('it has ended', () => /^status/m.test(readFileSync(told, 'latin1')));
+    expect(readFileSync(told, 'latin1')).toMatch(/drops? seen, .* 0 lost\nstatus 0\n$/);
     expect(existsSync(ready)).toBe(false);
   });
 });
