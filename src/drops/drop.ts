@@ -86,7 +86,10 @@ export class DropReader<T> {
     return {
       reason: reasons.name(reason),
       reasonNumber: reason,
-      location: formatPlace(symbols.findReturn(location), location),
+      // Only who asks for the function has the kernel's symbols read, which takes as long as a small flood.
+      get location(): string {
+        return formatPlace(symbols.findReturn(location), location);
+      },
       ...(len === undefined ? {} : { len }),
       ...(protocol === undefined ? {} : { protocol }),
       ...(device === undefined ? {} : { device }),
