@@ -52,16 +52,18 @@ export class RingBuffer {
 
   /**
    * Sleeps until there are records, and then the few milliseconds more in which others gather; or until `wake()`.
-   * For one caller at a time.
+   * For one caller at a time. With a `timeout` in milliseconds, it returns after that at the latest.
    */
-  async wait(): Promise<void> {
+  async wait(timeout?: number): Promise<void> {
     if (this.#closed) return;
     const readable = new Promise<void>((resolve) => {
       this.#awake = resolve;
     });
     if (this.#watch === undefined) this.#watch = new OneShotWatch(this.#map.fd, () => this.#gather());
     else this.#watch.arm();
+    const limit = timeout === undefined ? undefined : setTimeout(() => this.wake(), timeout);
     await readable;
+    clearTimeout(limit);
   }
 
   #gather(): void {

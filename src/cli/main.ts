@@ -128,6 +128,7 @@ interface DemoWords {
 async function demo({ count, rate, ...options }: DemoWords, command: Command): Promise<void> {
   const [word] = command.args;
   if (word !== undefined) throw unknownWord(word, command);
+  if (childWords !== undefined) throw new SkbdropError('usage', 'demo runs no command: it is one to be run');
   const [{ runDemo }, { openOutput }] = await Promise.all([import('./commands/demo.ts'), import('./output.ts')]);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());

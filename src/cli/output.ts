@@ -12,6 +12,9 @@ export type OutputEnd = { readonly kind: 'closed' } | { readonly kind: 'failed';
 /** Hands bytes to the kernel and says how many it took; throws EAGAIN where that would have to wait. */
 type Send = (fd: number, bytes: Buffer) => number;
 
+/** How long a reader may take nothing before it is given up at the end of a run, in milliseconds. */
+const PATIENCE_MS = 2000;
+
 const STDOUT = 1;
 const NEWLINE = 0x0a;
 
@@ -34,6 +37,8 @@ export class Output {
   /** Drops whose lines were given to us, and those whose lines the kernel took to the end. */
   #given = 0;
   #taken = 0;
+  /** Bytes that the kernel took. */
+  #bytes = 0;
   /** The writes before, which the next one waits for. */
   #queue: Promise<void> = Promise.resolve();
   #watch: OneShotWatch | undefined;
@@ -62,6 +67,38 @@ export class Output {
     return this.#waiting !== undefined;
   }
 
+  /**
+   * Waits for `work`, which writes here, as long as the reader takes anything at all. A reader that takes nothing for
+   * a while is given up: whatever it has not taken by then counts as not written, and nothing more is.
+   */
+  async settle(work: Promise<void> | undefined): Promise<void> {
+    if (work === undefined) return;
+    let done = false;
+    const finished = work.finally(() => {
+      done = true;
+    });
+    for (;;) {
+      const before = this.#bytes;
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, PATIENCE_MS);
+      });
+      await Promise.race([finished, patience]);
+      clearTimeout(timer);
+      if (done) return finished;
+      if (this.blocked && this.#bytes === before) {
+        this.#stop();
+        return;
+      }
+    }
+  }
+
+  /** Takes no more; who waits to write is told so. */
+  #stop(): void {
+    this.#over = true;
+    this.#waiting?.();
+  }
+
   /** Drops given to `writeDrops` whose lines did not go out, or not to the end. */
   get unwrittenDrops(): number {
     return this.#given - this.#taken;
@@ -88,6 +125,7 @@ export class Output {
     let rest = bytes;
     while (rest.length > 0 && !this.#over) {
       const taken = this.#trySend(rest);
+      this.#bytes += taken;
       if (isDrops) this.#taken += countLines(rest, taken);
       rest = rest.subarray(taken);
       if (taken === 0 && !this.#over) await this.#writable();
@@ -122,8 +160,7 @@ export class Output {
   }
 
   close(): void {
-    this.#over = true;
-    this.#waiting?.();
+    this.#stop();
     this.#watch?.close();
     if (this.#fd.fd !== STDOUT) this.#fd.close();
   }
@@ -136,7 +173,7 @@ export class Output {
 export function openOutput(file: string | undefined): Output {
   if (file === undefined) return openStdout();
   try {
-    return new Output(new Fd(openSync(file, 'w'), file), file, false);
+    return new Output(unblocked(new Fd(openSync(file, 'w'), file)), file, false);
   } catch (error) {
     throw cannotWrite(file, error);
   }
@@ -152,15 +189,21 @@ function openStdout(): Output {
   const name = 'standard output';
   const kind = statOf(STDOUT);
   if (kind?.isSocket()) return new Output(new Fd(STDOUT, name), name, false, sendNow);
-  if (kind?.isFIFO() || kind?.isCharacterDevice()) {
-    try {
-      const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
-      return new Output(new Fd(openSync(`/proc/self/fd/${STDOUT}`, flags), name), name, isatty(STDOUT));
-    } catch {
-      // Somebody else's: it has to do as it is.
-    }
+  return new Output(unblocked(new Fd(STDOUT, name)), name, isatty(STDOUT));
+}
+
+/** A pipe or a terminal opened once more, so that writing to it does not wait; anything else as it is. */
+function unblocked(fd: Fd): Fd {
+  const kind = statOf(fd.fd);
+  if (!kind?.isFIFO() && !kind?.isCharacterDevice()) return fd;
+  try {
+    const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+    const again = new Fd(openSync(`/proc/self/fd/${fd.fd}`, flags), fd.what);
+    if (fd.fd !== STDOUT) fd.close();
+    return again;
+  } catch {
+    return fd; // somebody else's: it has to do as it is
   }
-  return new Output(new Fd(STDOUT, name), name, isatty(STDOUT));
 }
 
 function statOf(fd: number): Stats | undefined {

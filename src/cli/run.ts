@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Probe } from '../drops/session.ts';
 import type { Summary } from '../drops/summary.ts';
@@ -43,9 +43,6 @@ const LIMIT_POLL_MS = 20;
 /** The most that setInterval() takes. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** How long a reader that does not read may hold up the end, in milliseconds. */
-const BLOCKED_GRACE_MS = 2000;
-
 /**
  * One run from attaching to the exit status: every command goes through here, and every way to end it too.
  *
@@ -55,21 +52,30 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
   const say = (text: string): void => {
     if (!options.quiet) tell(text);
   };
-  const watch = job.open();
   const ends = new Ends();
+  const readyFile = new ReadyFile(options.readyFile);
+  let watch: W | undefined;
   let child: Child | undefined;
   try {
+    // From the first moment on: a signal that comes while we attach ends the run too, in order.
+    ends.onSignals(() => {
+      readyFile.remove();
+      child?.kill();
+    });
+    watch = job.open();
     const output = openOutput(options.output);
     const problem = await job.prepare?.(watch, output);
     say(`attached kfree_skb (${watch.mode}), kernel ${watch.kernel}`);
     if (problem !== undefined) say(problem);
     if (options.verbose) for (const note of watch.notes) say(note);
-    for (const signal of SIGNALS) ends.onSignal(signal, () => forget(options.readyFile));
-    if (options.readyFile !== undefined) announce(options.readyFile);
+    readyFile.create();
 
     output.ended.then((end) => ends.end(end));
     if (options.duration !== undefined) ends.after(options.duration);
-    if (options.count !== undefined) ends.every(LIMIT_POLL_MS, () => watch.limitReached && ends.end({ kind: 'limit' }));
+    if (options.count !== undefined) {
+      const attached = watch;
+      ends.every(LIMIT_POLL_MS, () => attached.limitReached && ends.end({ kind: 'limit' }));
+    }
     if (options.child !== undefined) {
       child = new Child(options.child);
       child.ended.then((end) => ends.end({ kind: 'child', ...end }));
@@ -83,11 +89,11 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     const end = await ends.first;
     watch.detach();
     await stopTicking();
-    await orGiveUp(following, output);
-    if (ends.failure === undefined) await orGiveUp(job.finish?.(watch, output), output);
+    await output.settle(following);
+    if (ends.failure === undefined) await output.settle(job.finish?.(watch, output));
     watch.close();
     const summary = withUnwritten(watch.summary(), output.unwrittenDrops);
-    if (options.format === 'json') await orGiveUp(output.write(summaryJson(summary)), output);
+    if (options.format === 'json') await output.settle(output.write(summaryJson(summary)));
     output.close();
 
     if (end.kind === 'child' && end.problem !== undefined) tell(end.problem);
@@ -96,10 +102,10 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     if (ends.failure !== undefined) throw ends.failure.error;
     return status(end, summary, options);
   } finally {
-    ends.clear();
-    watch.close();
+    watch?.close();
     await child?.stop();
-    forget(options.readyFile);
+    readyFile.remove();
+    ends.clear();
   }
 }
 
@@ -109,49 +115,54 @@ class Ends {
   /** What went wrong, also when it did so after the run had ended for another reason. */
   failure: { readonly error: unknown } | undefined;
   #resolve!: (end: End) => void;
-  readonly #undo: (() => void)[] = [];
+  #over = false;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #handlers: (readonly [NodeJS.Signals, () => void])[] = [];
 
   constructor() {
     this.first = new Promise((resolve) => {
       this.#resolve = resolve;
     });
     // Waiting for a signal is not work that keeps Node running; a timer is.
-    const awake = setInterval(() => {}, LONGEST_TIMER_MS);
-    this.#undo.push(() => clearInterval(awake));
+    this.every(LONGEST_TIMER_MS, () => {});
   }
 
+  /** Timers have no more to say then; signals have: a second one. */
   end(end: End): void {
     if (end.kind === 'failed') this.failure ??= end;
+    this.#over = true;
+    for (const timer of this.#timers) clearTimeout(timer);
     this.#resolve(end);
   }
 
-  /** The first signal ends the run; a second one means it, and then the kernel cleans up after us. */
-  onSignal(signal: NodeJS.Signals, leave: () => void): void {
+  /** The first signal ends the run; a second one, of any kind, means it, and the kernel cleans up after us. */
+  onSignals(leave: () => void): void {
     let heardBefore = false;
-    const heard = (): void => {
-      if (heardBefore) {
-        leave();
-        exitFromTerminal(128 + constants.signals[signal]);
-      }
-      heardBefore = true;
-      this.end({ kind: 'signal' });
-    };
-    process.on(signal, heard);
-    this.#undo.push(() => process.off(signal, heard));
+    for (const signal of SIGNALS) {
+      const heard = (): void => {
+        if (heardBefore) {
+          leave();
+          exitFromTerminal(128 + constants.signals[signal]);
+        }
+        heardBefore = true;
+        this.end({ kind: 'signal' });
+      };
+      process.on(signal, heard);
+      this.#handlers.push([signal, heard]);
+    }
   }
 
   after(milliseconds: number): void {
-    const timer = setTimeout(() => this.end({ kind: 'duration' }), milliseconds);
-    this.#undo.push(() => clearTimeout(timer));
+    if (!this.#over) this.#timers.push(setTimeout(() => this.end({ kind: 'duration' }), milliseconds));
   }
 
   every(milliseconds: number, look: () => void): void {
-    const timer = setInterval(look, milliseconds);
-    this.#undo.push(() => clearInterval(timer));
+    if (!this.#over) this.#timers.push(setInterval(look, milliseconds));
   }
 
   clear(): void {
-    for (const undo of this.#undo) undo();
+    for (const timer of this.#timers) clearTimeout(timer);
+    for (const [signal, heard] of this.#handlers) process.off(signal, heard);
   }
 }
 
@@ -168,23 +179,8 @@ function tickEvery<W extends Watch<Probe>>(job: Job<W>, watch: W, output: Output
   }, job.interval);
   return async () => {
     clearInterval(timer);
-    await orGiveUp(running, output);
+    await output.settle(running);
   };
-}
-
-/** Waits for `work`, but not for ever on a reader that has stopped reading. */
-async function orGiveUp(work: Promise<void> | undefined, output: Output): Promise<void> {
-  if (work === undefined) return;
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<void>((resolve) => {
-    const look = (): void => {
-      if (output.blocked) resolve();
-      else timer = setTimeout(look, BLOCKED_GRACE_MS);
-    };
-    timer = setTimeout(look, BLOCKED_GRACE_MS);
-  });
-  await Promise.race([work, patience]);
-  clearTimeout(timer);
 }
 
 /** Drops whose lines did not go out were not reported, after all. */
@@ -213,14 +209,30 @@ export function tell(text: string): void {
   }
 }
 
-function forget(readyFile: string | undefined): void {
-  if (readyFile !== undefined) rmSync(readyFile, { force: true });
-}
+/** The file that says that we are attached; removed at the end, and only if it is ours. */
+class ReadyFile {
+  readonly #path: string | undefined;
+  #isOurs = false;
 
-function announce(file: string): void {
-  try {
-    writeFileSync(file, `${process.pid}\n`);
-  } catch (error) {
-    throw new SkbdropError('output', `cannot create the ready file ${file}: ${whyNot(error)}`);
+  constructor(path: string | undefined) {
+    this.#path = path;
+  }
+
+  /** A file left over from another run is replaced; anything else that stands there is not touched. */
+  create(): void {
+    if (this.#path === undefined) return;
+    try {
+      const before = lstatSync(this.#path, { throwIfNoEntry: false });
+      if (before !== undefined && !before.isFile()) throw new Error('there is something else by that name');
+      writeFileSync(this.#path, `${process.pid}\n`);
+      this.#isOurs = true;
+    } catch (error) {
+      throw new SkbdropError('output', `cannot create the ready file ${this.#path}: ${whyNot(error)}`);
+    }
+  }
+
+  remove(): void {
+    if (this.#isOurs && this.#path !== undefined) rmSync(this.#path, { force: true });
+    this.#isOurs = false;
   }
 }

@@ -33,6 +33,9 @@ export interface Timed<T> {
   readonly what: T;
 }
 
+/** Differences between two measurements that mean nothing, in microseconds. */
+const OFFSET_NOISE = 50;
+
 /** For how many microseconds a difference between two clocks is relied on: somebody may set one of them. */
 const OFFSET_LIFETIME = 1_000_000;
 
@@ -64,7 +67,9 @@ export class DropReader<T> {
     if (length !== RECORD_SIZE) throw new RangeError(`a record of ${length} bytes, not ${RECORD_SIZE}`);
     const time = this.#probe.time(data, offset);
     if (time >= this.#offsetGoodUntil) {
-      this.#offset = Number(wallClockOffset()) / 1000;
+      const offset = Number(wallClockOffset()) / 1000;
+      // A difference this small is how long the measurement took, and lines would jump back and forth by it.
+      if (Math.abs(offset - this.#offset) > OFFSET_NOISE) this.#offset = offset;
       this.#offsetGoodUntil = time + OFFSET_LIFETIME;
     }
     return { time: Math.floor(time + this.#offset), what: this.#recall(data, offset + RECORD_FACTS) };

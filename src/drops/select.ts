@@ -32,6 +32,11 @@ export interface Selection {
  * @throws UnknownReasonError where a pattern matches no reason of this kernel
  */
 export function selectReasons(table: ReasonTable, { reasons = [], notReasons = [] }: Selection): ReasonFilter {
+  if (table.all.length === 0 && [...reasons, ...notReasons].some((pattern) => pattern !== ALL)) {
+    throw new SkbdropError('unsupported', 'drop reasons have no names here, so none can be chosen', {
+      hint: "The names come from the kernel's BTF, or from tracefs, which root can read. -r '*' takes all",
+    });
+  }
   const named = numbers(table, reasons);
   const leave = numbers(table, notReasons);
   const keep = reasons.length === 0 || reasons.includes(ALL) ? undefined : named;

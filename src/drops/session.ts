@@ -32,6 +32,13 @@ export interface WatchOptions {
 /** A way to attach that did not work, and why. */
 type Failure = readonly [AttachMode, unknown];
 
+/** Long enough for a program to finish that was running when it was detached, where the kernel cannot tell us. */
+const GRACE_MS = 20;
+
+function sleepSync(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
 /** A probe as its file in probes/ describes it: the program, and what reads its books. */
 export interface Probe {
   readonly spec: ProgramSpec;
@@ -129,7 +136,13 @@ export class Session<P extends Probe> {
     if (this.#link === undefined) return;
     this.#link.close();
     this.#link = undefined;
-    waitForRunningPrograms();
+    if (!waitForRunningPrograms()) sleepSync(GRACE_MS);
+  }
+
+  /** How many drops have passed so far: less to read than the whole summary. */
+  get passed(): number {
+    const { seen, filtered, surplus } = this.probe.readBooks(this.program);
+    return seen - filtered - surplus;
   }
 
   /** The books as they stand now. `reported`: drops that were printed or counted; `unread`: see summarize(). */

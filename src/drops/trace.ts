@@ -17,6 +17,9 @@ export interface TraceOptions extends WatchOptions {
 const DEFAULT_BUFFER = 16 * 1024 * 1024;
 const MEMORY_SHARE = 1 / 64;
 
+/** How often to look whether the limit is reached, in milliseconds. */
+const LIMIT_POLL_MS = 20;
+
 /** Drops handed over at a time, so that signals and timers are heard under a flood. */
 const BATCH = 8192;
 
@@ -73,7 +76,11 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
       if (batch.length === BATCH) await new Promise((resolve) => setImmediate(resolve));
       else if (last) return;
       // Detached while whoever iterates was busy: there may be more, but nothing will wake us for it.
-      else if (this.session.attached) await this.#ring.wait();
+      else if (this.session.attached) {
+        // Nothing wakes us for a drop that was lost, and it counts for the limit too.
+        if (batch.length === 0 && this.limitReached) return;
+        await this.#ring.wait(this.session.options.limit === undefined ? undefined : LIMIT_POLL_MS);
+      }
     }
   }
 

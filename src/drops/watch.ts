@@ -47,7 +47,7 @@ export abstract class Watch<P extends Probe> {
   /** Whether as many drops have passed as `limit` asked for. */
   get limitReached(): boolean {
     const { limit } = this.session.options;
-    return limit !== undefined && this.summary().passed >= limit;
+    return limit !== undefined && this.session.passed >= limit;
   }
 
   /** The books: what was seen, reported and lost. Final after `detach()`; still there after `close()`. */

@@ -7,10 +7,19 @@ const BTF_FOLDER = '/sys/kernel/btf';
 const BTF_MAGIC = 0xeb9f; // include/uapi/linux/btf.h
 const ELF_MAGIC = 0x7f454c46;
 
-/** The running kernel's BTF, or undefined where it has none to read (CONFIG_DEBUG_INFO_BTF off, sysfs not mounted). */
+/**
+ * The running kernel's BTF, or undefined where it has none to read (CONFIG_DEBUG_INFO_BTF off, sysfs not mounted), or
+ * none that we understand: a newer kernel may have kinds of types that we do not know.
+ */
 export function kernelBtf(): Btf | undefined {
   const file = `${BTF_FOLDER}/vmlinux`;
-  return existsSync(file) ? parse(readFileSync(file), file) : undefined;
+  if (!existsSync(file)) return undefined;
+  try {
+    return Btf.parse(readFileSync(file));
+  } catch (error) {
+    if (error instanceof BtfError) return undefined;
+    throw error;
+  }
 }
 
 /** The BTF of each loaded module that has any, on top of the kernel's. A module whose BTF is damaged is left out. */

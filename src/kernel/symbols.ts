@@ -11,8 +11,10 @@ export interface SymbolPlace {
 }
 
 const NEWLINE = 0x0a;
+const DOLLAR = 0x24;
 /** An address in /proc/kallsyms, on a 64-bit kernel (v6.12 kernel/kallsyms.c, s_show(): %px). */
 const DIGITS = 16;
+const NAME_AT = '0000000000000000 t '.length;
 /** The list has no sizes. No function of the kernel comes near this; the interpreter of BPF has some 30 KiB. */
 const LONGEST_FUNCTION = 256n * 1024n;
 const SHORTEST_LINE = '0000000000000000 t x\n'.length;
@@ -111,6 +113,14 @@ function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; so
   let sorted = true;
   let [previousHigh, previousLow] = [0, 0];
   for (let start = 0; start + DIGITS < text.length && count < room; ) {
+    const next = text.indexOf(NEWLINE, start + DIGITS);
+    const end = next < 0 ? text.length : next + 1;
+    // `$x` and `$d` mark code and data in arm64's modules; the kernel's own look-up passes over them too
+    // (v6.12 include/linux/module_symbol.h, is_mapping_symbol()).
+    if (text[start + NAME_AT] === DOLLAR) {
+      start = end;
+      continue;
+    }
     const high = hex8(text, start);
     const low = hex8(text, start + 8);
     halves[2 * count] = low;
@@ -119,8 +129,7 @@ function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; so
     if (high < previousHigh || (high === previousHigh && low < previousLow)) sorted = false;
     previousHigh = high;
     previousLow = low;
-    const newline = text.indexOf(NEWLINE, start + DIGITS);
-    start = newline < 0 ? text.length : newline + 1;
+    start = end;
   }
   // x86-64 and arm64 are little-endian: the low half first.
   return { addresses: new BigUint64Array(halves.buffer, 0, count), lines: lines.subarray(0, count), sorted };

@@ -60,10 +60,20 @@ function isThere(path: string): boolean {
   }
 }
 
+/** @throws SyscallError, which callers know by its number: EPERM under lockdown, EACCES without rights */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch (error) {
+    const { errno: negative } = error as NodeJS.ErrnoException;
+    throw negative === undefined ? error : new SyscallError('open', -negative, `open(${path})`);
+  }
+}
+
 function readFormat(root: string, name: string): TracepointFormat {
   const folder = `${root}/events/${name}`;
   if (!isThere(folder)) throw new NotSupportedError(`tracepoint ${name.replace('/', ':')}`);
-  return parseFormat(readFileSync(`${folder}/format`, 'latin1'), Number(readFileSync(`${folder}/id`, 'latin1').trim()));
+  return parseFormat(readText(`${folder}/format`), Number(readText(`${folder}/id`).trim()));
 }
 
 /**

@@ -131,7 +131,7 @@ export class Account {
       limit === undefined ? [] : this.#countDown(limit),
       body,
       label('out'),
-      mov(r0, 0),
+      mov(r0, this.#options.context.returns),
       exit(),
       filter.kind === 'all' ? [] : this.#leave('rejected', FILTERED),
       limit === undefined ? [] : this.#leave('surplus', SURPLUS),
@@ -139,7 +139,12 @@ export class Account {
   }
 
   #leave(name: string, counter: number): Code {
-    return [label(name), comment(`count it as ${name}`, this.bump(drop.books, counter)), mov(r0, 0), exit()];
+    return [
+      label(name),
+      comment(`count it as ${name}`, this.bump(drop.books, counter)),
+      mov(r0, this.#options.context.returns),
+      exit(),
+    ];
   }
 
   /** The counter that all CPUs share: who draws a number below the limit may pass. */

@@ -35,6 +35,11 @@ export type Argument = 'skb' | 'location' | 'reason';
 export interface DropContext {
   readonly mode: AttachMode;
   readonly program: Pick<ProgramSpec, 'type' | 'attachBtfId'>;
+  /**
+   * What the program returns. On the tracepoint itself 0 would keep the event from everybody else who counts it
+   * (v6.12 kernel/trace/trace_events.c and bpf_trace.c, perf_trace_run_bpf_submit()); elsewhere nobody asks.
+   */
+  readonly returns: 0 | 1;
   /** False on kernels whose tracepoint carries no reason. */
   readonly hasReason: boolean;
   /** dst = an argument of the tracepoint; `ctx` holds what the program was given in r1. */
@@ -77,6 +82,7 @@ function tracingContext(btf: Btf | undefined): DropContext {
   return {
     mode: 'tp_btf',
     program: { type: 'TRACING', attachBtfId },
+    returns: 0,
     hasReason: names.includes('reason'),
     argument: argumentOf(names),
     canRead: (path) => btf.tryField(path) !== undefined,
@@ -104,6 +110,7 @@ function rawTracepointContext(btf: Btf | undefined): DropContext {
   return {
     mode: 'raw_tp',
     program: { type: 'RAW_TRACEPOINT' },
+    returns: 0,
     hasReason: names.includes('reason'),
     argument: argumentOf(names),
     ...readerByHelper(btf),
@@ -116,6 +123,7 @@ function tracepointContext(record: ReadonlyMap<string, TracepointField>, btf: Bt
   return {
     mode: 'tracepoint',
     program: { type: 'TRACEPOINT' },
+    returns: 1,
     hasReason: record.has('reason'),
     argument: (dst, ctx, argument) => {
       const field = record.get(column[argument]);

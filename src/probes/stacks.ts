@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type Code, call, comment, fp, jump, label, mapFd, mov, r0, r1, r2, r3, store } from '../../asm/index.ts';
 import { type MapSpec, sumCounters, u32Key } from '../bpf/map.ts';
 import type { Program, ProgramSpec } from '../bpf/program.ts';
@@ -5,19 +6,24 @@ import { errno } from '../sys/syscall.ts';
 import { Account, type AccountOptions, type Books, drop } from './account.ts';
 import { tally } from './tally.ts';
 
-/** The kernel's own limit, kernel.perf_event_max_stack; deeper stacks are cut there. */
-export const MAX_FRAMES = 127;
+/** As deep as the kernel unwinds (sysctl kernel.perf_event_max_stack, 127 unless changed); the rest is cut off. */
+function maxFrames(): number {
+  try {
+    return Number(readFileSync('/proc/sys/kernel/perf_event_max_stack', 'latin1'));
+  } catch {
+    return 127;
+  }
+}
 
 /** Different stacks that find room. The kernel reserves a kilobyte for each. */
 export const MAX_STACKS = 8192;
 
 const BPF_GET_STACKID = 27; // enum bpf_func_id; requires Linux 4.6
 
-const stackMap: MapSpec = {
+const stackMap: Omit<MapSpec, 'valueSize'> = {
   name: 'stacks',
   type: 'STACK_TRACE',
   keySize: 4,
-  valueSize: 8 * MAX_FRAMES,
   maxEntries: MAX_STACKS,
 };
 
@@ -44,8 +50,6 @@ export interface StackCount {
 export class StackProbe {
   readonly spec: ProgramSpec;
   readonly #account: Account;
-  /** Stacks never change once they have an id, so each is fetched once. */
-  readonly #frames = new Map<number, readonly bigint[]>();
 
   constructor(options: AccountOptions) {
     const account = new Account(options, ['map_full', 'stack_collision', 'stack_unreadable']);
@@ -53,7 +57,7 @@ export class StackProbe {
     this.spec = {
       name: 'stacks',
       ...options.context.program,
-      maps: [...account.maps, stackMap, countMap],
+      maps: [...account.maps, { ...stackMap, valueSize: 8 * maxFrames() }, countMap],
       code: account.program(['location'], countStack(account)),
     };
   }
@@ -75,18 +79,17 @@ export class StackProbe {
     return { books, stacks };
   }
 
+  /**
+   * Read anew each time: while user space copies a stack out, its place is empty, and another stack may take it
+   * (v6.12 kernel/bpf/stackmap.c, bpf_stackmap_copy()). After the probe is off, what is read is final.
+   */
   #framesOf(program: Program, id: number): readonly bigint[] {
-    const known = this.#frames.get(id);
-    if (known !== undefined) return known;
     const value = program.map(stackMap.name).lookup(u32Key(id));
     const frames: bigint[] = [];
-    if (value !== undefined) {
-      for (let at = 0; at < value.length; at += 8) {
-        const frame = value.readBigUInt64LE(at);
-        if (frame === 0n) break;
-        frames.push(frame);
-      }
-      this.#frames.set(id, frames);
+    for (let at = 0; value !== undefined && at < value.length; at += 8) {
+      const frame = value.readBigUInt64LE(at);
+      if (frame === 0n) break;
+      frames.push(frame);
     }
     return frames;
   }

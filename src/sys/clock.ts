@@ -13,7 +13,8 @@ function read(clock: number): bigint {
 
 /**
  * What to add to CLOCK_MONOTONIC (bpf_ktime_get_ns() reads it) for the time since 1970, in nanoseconds. It changes
- * when somebody sets the clock. Exact to the time of a system call, well below a microsecond in the best of three.
+ * when somebody sets the clock. Exact to the time that three system calls take, some ten microseconds: the best of three
+ * tries counts.
  */
 export function wallClockOffset(): bigint {
   let best: { width: bigint; offset: bigint } | undefined;

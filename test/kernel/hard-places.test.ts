@@ -54,6 +54,7 @@ describe('wrong words end with 2', () => {
     [['demo', '-r', 'NOPE', '-n', '1'], /NOPE/],
     [['demo', '-n', 'x'], /--count "x" is not a whole number/],
     [['demo', 'word'], /demo takes no argument "word"/],
+    [['demo', '-n', '1', '--', 'true'], /demo runs no command/],
     [['top', '-r', ''], /--reason "" names no reason/],
     [['top', '-r', 'IP_CSUM', '-R', ' , '], /--not-reason " , " names no reason/],
     [['trace', '-i', '1s'], /unknown option '-i'/],
@@ -189,9 +190,12 @@ describe.skipIf(!isRoot)('every way to end ends it', () => {
     const command = [...skbdrop, 'trace', '-r', 'IP_CSUM', '--ready-file', ready];
     const pipeline = new Running(['sh', '-c', script, 'sh', ...command], { env: { ...process.env, pid } });
     await appears(ready);
-    // The first drops let head end; the next ones find nobody there.
-    await run(PROVOKE);
-    await run(PROVOKE);
+    // The first drops let head end; those after it find nobody there.
+    let gone = false;
+    pipeline.ended.then(() => {
+      gone = true;
+    });
+    while (!gone) await run(PROVOKE);
     const ended = await pipeline.ended;
     expect(ended.stdout.trim().split('\n')).toHaveLength(1);
     expect(ended.stderr).toContain('the reader of the output went away');
@@ -199,18 +203,44 @@ describe.skipIf(!isRoot)('every way to end ends it', () => {
     expect(ended.stderr).toContain('status 0');
   });
 
-  test('a reader that stops reading holds up nothing', async () => {
-    const script = '("$@"; echo "status $?" >&2) | sleep 60';
-    const ready = scratch.file('ready-stopped');
-    const command = [...skbdrop, 'trace', '-r', 'UNHANDLED_PROTO', '--ready-file', ready];
-    const pipeline = new Running(['sh', '-c', script, 'sh', ...command]);
-    await appears(ready);
-    const pid = Number(readFileSync(ready, 'latin1'));
-    await run(demo(['UNHANDLED_PROTO'], 20_000));
-    process.kill(pid, 'SIGTERM');
-    await until('it has ended', () => !existsSync(`/proc/${pid}`));
-    pipeline.process.kill('SIGKILL');
-    expect(existsSync(`/proc/${pid}`)).toBe(false);
+  /** Drops into a pipe whose other end is `reader`; what the reader made of them, and the books. */
+  async function pipeTo(reader: string, words: readonly string[], count: number) {
+    const got = scratch.file('got');
+    const books = scratch.file('books');
+    const script = `("$@" 2>${books}) | ${reader} >${got}`;
+    const provoke = demo(['UNHANDLED_PROTO'], count).join(' ');
+    const command = [...skbdrop, 'trace', '-r', 'UNHANDLED_PROTO', ...words, '-c', `${provoke} >/dev/null`];
+    await run(['sh', '-c', script, 'sh', ...command]);
+    const text = readFileSync(books, 'latin1');
+    const [, printed = '', lost = ''] = /([\d,]+) printed, ([\d,]+) lost/.exec(text) ?? [];
+    const number = (digits: string): number => Number(digits.replaceAll(',', ''));
+    return { got: readFileSync(got, 'latin1'), printed: number(printed), lost: number(lost) };
+  }
+
+  test('a reader that stops reading is given up, and the books say what it has', async () => {
+    // It reads nothing until skbdrop has gone, then counts the lines that it was left.
+    const { got, printed, lost } = await pipeTo('(sleep 6; wc -l)', [], 20_000);
+    expect(printed + lost).toBe(20_000);
+    expect(lost).toBeGreaterThan(0);
+    expect(Number(got)).toBe(printed);
+  });
+
+  test('a slow reader that keeps reading gets everything', async () => {
+    const piece = scratch.file('piece');
+    const slow = `sh -c 'while dd bs=16000 count=1 2>/dev/null >${piece}; [ -s ${piece} ]; do cat ${piece}; sleep 0.05; done'`;
+    const { got, printed, lost } = await pipeTo(slow, [], 20_000);
+    expect([printed, lost]).toEqual([20_000, 0]);
+    expect(got.split('\n').filter((line) => line.includes(' UNHANDLED_PROTO '))).toHaveLength(20_000);
+  });
+
+  test('an output that is a pipe with a name holds up nothing either', async () => {
+    const fifo = scratch.file('fifo');
+    const script = `mkfifo ${fifo}; sleep 8 <${fifo} & exec "$@"`;
+    const provoke = `${demo(['UNHANDLED_PROTO'], 20_000).join(' ')} >/dev/null`;
+    const words = [...skbdrop, 'trace', '-r', 'UNHANDLED_PROTO', '-o', fifo, '-c', provoke];
+    const ended = await run(['sh', '-c', script, 'sh', ...words]);
+    expect(ended.stderr).toMatch(/20,000 drops seen, [\d,]+ printed, [\d,]+ lost/);
+    expect(ended.status).toBe(0);
   });
 
   test('a full disk', async () => {
@@ -244,6 +274,33 @@ describe.skipIf(!isRoot)('every way to end ends it', () => {
     expect(ended.status).toBe(0);
     const grandchild = Number(readFileSync(pid, 'latin1'));
     await until('it has ended', () => !existsSync(`/proc/${grandchild}`));
+  });
+
+  test('a file that is not ours is never removed', async () => {
+    const victim = scratch.file('victim');
+    writeFileSync(victim, 'precious');
+    await run([...skbdrop, 'trace', '-o', '/nonexistent/x', '--ready-file', victim]);
+    expect(readFileSync(victim, 'latin1')).toBe('precious');
+    const ended = await run([...skbdrop, 'top', '--ready-file', '/dev/null', '-d', '100ms']);
+    expectSentence(ended, /cannot create the ready file \/dev\/null: there is something else by that name/);
+    expect(ended.status).toBe(1);
+    expect(existsSync('/dev/null')).toBe(true);
+  });
+
+  test('a second signal ends it at once, the child and the ready file too', async () => {
+    const ready = scratch.file('ready-second');
+    const pid = scratch.file('stubborn');
+    const child = `echo $$ >${pid}; trap "" TERM INT; while :; do sleep 1; done`;
+    const watch = new Running([...skbdrop, 'top', '-q', '--ready-file', ready, '-c', child]);
+    await appears(pid);
+    watch.process.kill('SIGINT');
+    await until('it waits for its child', () => existsSync(ready));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const ended = await watch.kill('SIGTERM');
+    expect(ended.status ?? ended.signal).toBe(143);
+    const stubborn = Number(readFileSync(pid, 'latin1'));
+    await until('the child has ended', () => !existsSync(`/proc/${stubborn}`));
+    expect(existsSync(ready)).toBe(false);
   });
 
   test('a demo that cannot write', async () => {

@@ -36,6 +36,18 @@ describe.skipIf(!needRoot())('the library', () => {
     expect(trace.summary()).toMatchObject({ passed: 3, reported: 3, surplus: 7, lost: 0, unaccounted: 0 });
   });
 
+  test('a loop ends at its limit, also where part of it was lost', async () => {
+    const trace = traceDrops({ reasons: [REASON], limit: 500, bufferSize: 4096 });
+    const loop = (async () => {
+      let count = 0;
+      for await (const _ of trace) count++;
+      return count;
+    })();
+    await provoke(5000);
+    const count = await loop;
+    expect(trace.summary()).toMatchObject({ passed: 500, reported: count, lost: 500 - count, unaccounted: 0 });
+  });
+
   test('leaving the loop frees everything too, and what was not read is not called reported', async () => {
     const trace = traceDrops({ reasons: [REASON] });
     await provoke(10);
