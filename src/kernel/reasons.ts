@@ -119,12 +119,6 @@ export class ReasonTable {
     }
     return `${this.#subsystems.get(subsystem) ?? `subsystem ${subsystem}`}#${number & 0xffff}`;
   }
-
-  /** The number of `SKB_DROP_REASON_NOT_SPECIFIED`; 0, 1 or 2, depending on the kernel. */
-  get notSpecified(): number | undefined {
-    for (const [number, name] of this.#names) if (name === `${CORE_PREFIX}NOT_SPECIFIED`) return number;
-    return undefined;
-  }
 }
 
 /** `NO_SOCKET` for `SKB_DROP_REASON_NO_SOCKET`; other names as they are. */

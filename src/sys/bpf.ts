@@ -18,7 +18,6 @@ const BPF = {
   MAP_CREATE: 0,
   MAP_LOOKUP_ELEM: 1,
   MAP_UPDATE_ELEM: 2,
-  MAP_DELETE_ELEM: 3,
   MAP_GET_NEXT_KEY: 4,
   PROG_LOAD: 5,
   PROG_TEST_RUN: 10,
@@ -51,7 +50,6 @@ export const BPF_ANY = 0;
 export const BPF_NOEXIST = 1;
 
 /** BPF_PROG_TEST_RUN flags. */
-export const BPF_F_TEST_RUN_ON_CPU = 1;
 export const BPF_F_TEST_XDP_LIVE_FRAMES = 2;
 
 const BPF_STATS_RUN_TIME = 0;

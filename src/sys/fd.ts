@@ -2,9 +2,6 @@ import { closeSync } from 'node:fs';
 import { syscall } from './syscall.ts';
 
 const F_DUPFD_CLOEXEC = 1030; // include/uapi/linux/fcntl.h
-const F_GETFD = 1;
-const F_SETFD = 2;
-const FD_CLOEXEC = 1;
 
 /** Called for each descriptor that is opened and closed; tests look for leaks with it. */
 export interface FdObserver {
@@ -38,13 +35,6 @@ export class Fd {
     }
     this.what = what;
     observer?.opened(this);
-  }
-
-  /** For calls that cannot ask for O_CLOEXEC themselves. */
-  closeOnExec(): this {
-    const flags = syscall('fcntl', [this.fd, F_GETFD, 0]);
-    syscall('fcntl', [this.fd, F_SETFD, flags | FD_CLOEXEC]);
-    return this;
   }
 
   get isOpen(): boolean {

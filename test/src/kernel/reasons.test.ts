@@ -30,6 +30,11 @@ const ovs = [
   ['OVS_DROP_MAX', 0x20006],
 ] as const;
 
+/** The number of NOT_SPECIFIED, which moves from kernel to kernel. */
+function notSpecified(table: ReasonTable): number | undefined {
+  return table.all.find(({ name }) => name === 'SKB_DROP_REASON_NOT_SPECIFIED')?.number;
+}
+
 describe('the core', () => {
   const table = ReasonTable.fromBtf(kernelBtf({ subsystems }), () => []);
 
@@ -58,7 +63,7 @@ describe('the core', () => {
     [[['SKB_DROP_REASON_NO_SOCKET', 1]], undefined],
     [[], undefined],
   ] as const)('NOT_SPECIFIED of %j is %s', (reasons, number) => {
-    expect(ReasonTable.fromBtf(kernelBtf({ reasons }), () => []).notSpecified).toBe(number);
+    expect(notSpecified(ReasonTable.fromBtf(kernelBtf({ reasons }), () => []))).toBe(number);
   });
 
   test('no enum at all: numbers', () => {
@@ -114,14 +119,19 @@ describe('without BTF', () => {
     expect(table.source).toBe('tracefs');
     expect(table.name(3)).toBe('SKB_DROP_REASON_NO_SOCKET');
     expect(table.name(0x20005)).toBe('subsystem 2#5');
-    expect(table.notSpecified).toBe(2);
+    expect(notSpecified(table)).toBe(2);
     expect(table.all).toHaveLength(126);
   });
 
   test('an old one has nothing, and so has no source at all', () => {
     expect(ReasonTable.fromFormat(parseFormat(fixture('format/5.10.format'), 1)).all).toEqual([]);
     const none = ReasonTable.empty();
-    expect([none.source, none.all.length, none.name(2), none.notSpecified]).toEqual(['none', 0, 'reason#2', undefined]);
+    expect([none.source, none.all.length, none.name(2), notSpecified(none)]).toEqual([
+      'none',
+      0,
+      'reason#2',
+      undefined,
+    ]);
   });
 });
 
@@ -137,6 +147,6 @@ const vmlinux = '/sys/kernel/btf/vmlinux';
 // The tables above say the same without it.
 test.skipIf(!existsSync(vmlinux))("the running kernel's reasons, if it has any, begin where they should", () => {
   const table = ReasonTable.fromBtf(Btf.parse(readFileSync(vmlinux)), () => []);
-  if (table.all.length > 0) expect(table.notSpecified).toBeLessThanOrEqual(2);
+  if (table.all.length > 0) expect(notSpecified(table)).toBeLessThanOrEqual(2);
   expect(table.all.every(({ name }) => /^[A-Z]\w+$/.test(name))).toBe(true);
 });

@@ -66,17 +66,6 @@ describe('Fd', () => {
     expect(withNative(fake, () => new Fd(1, 'x')).fd).toBe(1);
     expect(fake.calls).toEqual([]);
   });
-
-  test('closeOnExec keeps the other flags', () => {
-    const [F_GETFD, F_SETFD] = [1n, 2n];
-    const fake = new FakeNative(({ args }) => (args[1] === F_GETFD ? 6 : 0));
-    const fd = new Fd(1002, 'x');
-    expect(withNative(fake, () => fd.closeOnExec())).toBe(fd);
-    expect(fake.calls.map(({ args }) => args.slice(0, 3))).toEqual([
-      [1002n, F_GETFD, 0n],
-      [1002n, F_SETFD, 7n],
-    ]);
-  });
 });
 
 test('the leak check sees what is left open, and only that', () => {
