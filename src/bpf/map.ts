@@ -112,7 +112,7 @@ const ENOTSUPP = 524;
 /**
  * Creates the map in the kernel.
  *
- * @throws PermissionError without CAP_BPF; SyscallError, ENOMEM where it does not fit
+ * @throws PermissionError without CAP_BPF and CAP_PERFMON, which the program will want too; SyscallError, ENOMEM where it does not fit
  */
 export function createMap(spec: MapSpec): BpfMap {
   const fd = explainPermission(`create the map ${spec.name}`, ['CAP_BPF', 'CAP_PERFMON'], () =>

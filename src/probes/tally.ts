@@ -15,10 +15,10 @@ import {
   r4,
   store,
 } from '../../asm/index.ts';
+import { BPF_NOEXIST } from '../sys/bpf.ts';
 import { type Account, type LossWay, lookup } from './account.ts';
 
 const BPF_MAP_UPDATE_ELEM = 2;
-const BPF_NOEXIST = 1;
 
 export interface Tally {
   /** A per-CPU hash. */
