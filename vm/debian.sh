@@ -1,84 +1,96 @@
 #!/bin/sh
-# Packages of any Debian suite and architecture, downloaded and unpacked, never installed:
+# Unpacks Debian packages of any suite and architecture into a folder of their own:
 #
-#     vm/debian.sh names  SUITE ARCH PATTERN            the packages whose names match (a regular expression)
-#     vm/debian.sh unpack SUITE ARCH DIR PACKAGE...     these packages' files, below DIR
-#     vm/debian.sh unpack-all SUITE ARCH DIR PACKAGE... these and all that they depend on
+#   vm/debian.sh [-d PATTERN] SUITE ARCH DIR PACKAGE...
 #
-# They come through apt with lists, state and cache of its own (.cache/debian), from the mirror that this machine is
-# configured for. The lists are kept for a day.
+#   -d PATTERN  also what the packages depend on, as far as the name matches: -d '*' for all of it,
+#               -d 'linux-image-*' for the kernel behind linux-image-amd64
+#
+# Nothing is installed and nothing of the system's own apt is touched: apt runs with sources, lists and state under
+# .cache/debian. The mirrors are those this machine is configured for. DIR is the work of one call: it appears whole or
+# not at all, is replaced when other packages are asked for, and otherwise left as it is; remove it to have newer ones.
+# DIR/.packages says which versions are in it. Two calls at once wait for each other where they have to.
 set -eu
 
-command=$1 suite=$2 arch=$3
-shift 3
-cache=$(cd "$(dirname "$0")/.." && pwd)/.cache/debian/$suite-$arch
-mkdir -p "$cache"
+die() {
+  echo "debian.sh: $1" >&2
+  exit 1
+}
 
-# One at a time for each suite: apt's own locks are switched off with its state.
-exec 9> "$cache/lock"
+pattern=
+while getopts d: option; do
+  case $option in
+    d) pattern=$OPTARG ;;
+    *) exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
+[ $# -ge 4 ] || { sed -n 's/^# \{0,1\}//; 2,7p' "$0" >&2; exit 2; }
+suite=$1 arch=$2 target=$3
+shift 3
+for tool in apt-get dpkg flock; do
+  command -v "$tool" >/dev/null || die "$tool is not here: this takes a Debian, or a system made from one"
+done
+
+state=$(cd "$(dirname "$0")/.." && pwd)/.cache/debian/$suite-$arch
+mkdir -p "$state/etc/preferences.d" "$state/etc/sources.list.d" "$state/lists/partial" "$state/archives/partial" "$(dirname "$target")"
+target=$(cd "$(dirname "$target")" && pwd)/$(basename "$target")
+
+# One at a time for each suite and architecture: apt's lists are shared between calls.
+exec 9>"$state/lock"
 flock 9
 
-if [ -z "$(find "$cache/updated" -mtime -1 2>/dev/null)" ]; then
-  mkdir -p "$cache/lists/partial" "$cache/archives/partial"
-  : > "$cache/status"
-  keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  awk '/^URIs:/ { print $2 } $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^http/) print $i }' \
-    /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
-    grep '/debian/*$' | sort -u | head -n 1 |
-    sed "s|.*|deb [arch=$arch signed-by=$keyring] & $suite main|" > "$cache/sources.list"
-  [ -s "$cache/sources.list" ] || { echo "no Debian mirror is configured here" >&2; exit 1; }
-  fresh=no
-else
-  fresh=yes
-fi
+asked="$suite $arch $pattern $*"
+[ "$(sed -n 's/^asked: //p' "$target/.packages" 2>/dev/null)" = "$asked" ] && exit 0
 
-with_own_state() {
-  program=$1
+# The first Debian mirror of this machine, with this suite in the place of its own.
+awk '/^URIs:/ { for (i = 2; i <= NF; i++) print $i } $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) print $i }' \
+  /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+  grep '/debian/*$' | head -n 1 |
+  sed "s|.*|deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] & $suite main|" > "$state/sources.list"
+[ -s "$state/sources.list" ] || die 'no Debian mirror is configured on this machine'
+: > "$state/status"
+
+apt() {
+  command=$1
   shift
-  "$program" -qq -o "APT::Architecture=$arch" -o "APT::Architectures=$arch" \
-    -o Dir::Etc::sourcelist="$cache/sources.list" -o Dir::Etc::sourceparts=- \
-    -o Dir::State::lists="$cache/lists" -o Dir::State::status="$cache/status" \
-    -o Dir::Cache::archives="$cache/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
-    -o APT::Sandbox::User=root -o Debug::NoLocking=1 "$@"
+  "apt-$command" -qq -o Dir::Etc="$state/etc" -o Dir::Etc::sourcelist="$state/sources.list" \
+    -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::State::status="$state/status" \
+    -o Dir::Cache="$state" -o Dir::Cache::archives="$state/archives" \
+    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+    -o APT::Architecture="$arch" -o APT::Architectures="$arch" \
+    -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -o Debug::NoLocking=1 "$@"
 }
 
-if [ "$fresh" = no ]; then
-  with_own_state apt-get update >&2
-  : > "$cache/updated"
+apt get update >&2 || die "the mirror of this machine has no suite $suite for $arch, or does not answer"
+
+# What to take: the packages, and of what apt would install with them on an empty system, what the pattern names.
+wanted=$*
+if [ -n "$pattern" ]; then
+  plan=$(apt get install --simulate --no-install-recommends "$@") || die "apt finds no way to install: $*"
+  for name in $(echo "$plan" | sed -n 's/^Inst \([^ :]*\).*/\1/p'); do
+    # shellcheck disable=SC2254 # a pattern is what it is
+    case $name in
+      $pattern) wanted="$wanted $name" ;;
+    esac
+  done
 fi
+wanted=$(printf '%s\n' $wanted | sort -u)
 
-# Everything or nothing: a directory that is there is whole.
-unpack() {
-  dir=$1
-  parts=$dir.partial
-  rm -rf "$parts"
-  mkdir -p "$parts"
-  for package in "$cache"/archives/*.deb; do dpkg -x "$package" "$parts"; done
-  rm -f "$cache"/archives/*.deb
-  rm -rf "$dir"
-  mv "$parts" "$dir"
-}
-
-case $command in
-  names)
-    with_own_state apt-cache pkgnames | grep -E "^($1)\$" || true
-    ;;
-  unpack)
-    dir=$1
-    shift
-    rm -f "$cache"/archives/*.deb
-    (cd "$cache/archives" && with_own_state apt-get download "$@" >&2)
-    unpack "$dir"
-    ;;
-  unpack-all)
-    dir=$1
-    shift
-    rm -f "$cache"/archives/*.deb
-    with_own_state apt-get install --yes --download-only --no-install-recommends "$@" >&2
-    unpack "$dir"
-    ;;
-  *)
-    echo "debian.sh: no such command: $command" >&2
-    exit 2
-    ;;
-esac
+work=$target.new.$$
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+rm -rf "$work"
+mkdir -p "$work/.debs"
+# shellcheck disable=SC2086 # one word a package
+(cd "$work/.debs" && apt get download $wanted >&2) || die "could not download: $(echo $wanted)"
+{
+  echo "asked: $asked"
+  for package in "$work"/.debs/*.deb; do
+    dpkg-deb --show --showformat '${Package} ${Version} ${Architecture}\n' "$package"
+    dpkg-deb --extract "$package" "$work"
+  done
+} > "$work/.packages.new"
+mv "$work/.packages.new" "$work/.packages"
+rm -rf "$work/.debs" "$target"
+mv "$work" "$target"
