@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { SkbdropError } from '../src/sys/errors.ts';
 import type { Arch } from './config.ts';
@@ -25,7 +34,7 @@ const SUITES: Readonly<Record<string, string>> = {
   '6.12': 'trixie',
   '7.2': 'sid',
 };
-const DEBIAN_ARCH: Record<Arch, string> = { x86_64: 'amd64', aarch64: 'arm64' };
+export const DEBIAN_ARCH: Record<Arch, string> = { x86_64: 'amd64', aarch64: 'arm64' };
 
 /** The image of a series, `6.12` for one, where `vm/vmtest.toml` names it. */
 export function imagePath(series: string, arch: Arch): string {
@@ -64,33 +73,27 @@ function fetchKernel(series: string, arch: Arch, folder: string): void {
   const suite = SUITES[series];
   if (suite === undefined) {
     throw new SkbdropError('usage', `there is no known source of Linux ${series}`, {
-      hint: `The kernels are ${Object.keys(SUITES).join(', ')}; others can be named in a configuration file of yours`,
+      hint: `The kernels are ${Object.keys(SUITES).join(', ')}; the path of any other image will do as well`,
     });
   }
-  const debianArch = DEBIAN_ARCH[arch];
-  const flavour = `cloud-${debianArch}`;
-  const escaped = series.replaceAll('.', '\\.');
-  const names = debian('names', suite, debianArch, `linux-(image|binary|modules)-${escaped}[.-][^ ]*-${flavour}`)
-    .split('\n')
-    .filter((name) => name !== '');
-  const release = names
-    .filter((name) => name.startsWith('linux-image-'))
-    .map((name) => name.slice('linux-image-'.length))
-    .sort((one, other) => one.localeCompare(other, 'en', { numeric: true }))
-    .at(-1);
-  if (release === undefined) {
-    throw new SkbdropError('unsupported', `Debian's ${suite} has no Linux ${series} for ${flavour}`);
+  const flavour = `cloud-${DEBIAN_ARCH[arch]}`;
+  const unpacked = `${folder}.new`;
+  rmSync(unpacked, { recursive: true, force: true });
+  // The package that everybody installs only names the newest; newer Debian splits the image from its modules.
+  debian('-d', 'linux-*-cloud-*', suite, DEBIAN_ARCH[arch], unpacked, `linux-image-${flavour}`);
+  const trees = ['lib/modules', 'usr/lib/modules']
+    .map((path) => join(unpacked, path))
+    .filter((path) => existsSync(path));
+  const release = trees.flatMap((path) => readdirSync(path))[0];
+  if (release === undefined || !release.startsWith(`${series}.`)) {
+    throw new SkbdropError('unsupported', `Debian's ${suite} has Linux ${release}, and no longer ${series}`);
   }
   const target = join(cache, 'kernels', release);
-  mkdirSync(dirname(target), { recursive: true });
   if (!existsSync(target)) {
-    // Newer Debian keeps the image and the modules in packages of their own, and the third only names them.
-    const parts = [`linux-binary-${release}`, `linux-modules-${release}`].filter((name) => names.includes(name));
-    const unpacked = `${target}.new`;
-    debian('unpack', suite, debianArch, unpacked, ...(parts.length > 0 ? parts : [`linux-image-${release}`]));
     arrange(unpacked, release);
     renameSync(unpacked, target);
   }
+  rmSync(unpacked, { recursive: true, force: true });
   rmSync(folder, { force: true });
   symlinkSync(release, folder);
 }
