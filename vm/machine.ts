@@ -104,7 +104,9 @@ function qemuArguments(spec: MachineSpec, initramfs: string, share: string | und
           ...['-chardev', `socket,id=root,path=${share}`, '-device', 'vhost-user-fs-pci,chardev=root,tag=hostroot'],
         ];
   const machine: Record<Arch, string[]> = {
-    x86_64: ['-cpu', accelerator === 'kvm' ? 'host' : 'max'],
+    // Now and then the flags are wrong after a CMPXCHG16B that QEMU 7.2 translates, and a kernel that allocates memory
+    // with it (6.12 does) panics: one boot in eight. Without the feature the kernel takes a lock.
+    x86_64: ['-cpu', accelerator === 'kvm' ? 'host' : 'max,-cx16'],
     // The pointers' signatures of -cpu max are real cryptography, which takes a translator most of its time.
     aarch64: ['-machine', 'virt', '-cpu', accelerator === 'kvm' ? 'host' : 'max,pauth-impdef=on'],
   };
