@@ -49,7 +49,6 @@ export async function boot(spec: MachineSpec): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'skbdrop-vm-'));
   const children: ChildProcess[] = [];
   const screen = new MachineConsole(spec.onOutput);
-  const over = new AbortController();
   let timedOut = false;
   try {
     const initramfs = join(folder, 'initramfs');
@@ -84,10 +83,18 @@ export async function boot(spec: MachineSpec): Promise<Outcome> {
     const tail = said === '' ? screen.tail : [...screen.tail, ...said.trimEnd().split('\n')];
     return { end: screen.end, timedOut, tail, seconds: (performance.now() - began) / 1000 };
   } finally {
-    over.abort();
     for (const child of children) child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Why there is no status to trust; undefined where there is one. */
+export function whyNoEnd({ end, timedOut, seconds }: Outcome): string | undefined {
+  if (end.kind === 'exited') return undefined;
+  if (end.kind === 'broken') return end.why;
+  return timedOut
+    ? `the machine did not come to an end within ${Math.round(seconds)} s`
+    : 'the machine went off without saying how its command ended';
 }
 
 const SERIAL: Record<Arch, string> = { x86_64: 'ttyS0', aarch64: 'ttyAMA0' };

@@ -1,11 +1,12 @@
-import { Command, CommanderError } from 'commander';
-import { describeError, exitStatus } from '../src/cli/exit.ts';
+import { Command } from 'commander';
 import { SkbdropError } from '../src/sys/errors.ts';
 import { accelerator } from './accel.ts';
 import { type Arch, hostArch } from './config.ts';
 import { imagePath, openKernel } from './kernel.ts';
-import { boot, type Outcome } from './machine.ts';
+import { boot, type Outcome, whyNoEnd } from './machine.ts';
+import { runProgram } from './program.ts';
 import { staticBusybox } from './rootfs.ts';
+import { quoted } from './shell.ts';
 
 const separator = process.argv.indexOf('--');
 const ownWords = separator < 0 ? process.argv : process.argv.slice(0, separator);
@@ -19,19 +20,23 @@ interface Words {
   readonly append?: string;
 }
 
-const program = new Command('npm run vm --')
-  .description('Boots a kernel in QEMU, on a copy of this root that forgets what is written, and runs a command in it.')
-  .usage('<kernel> [options] [-- command args...]')
-  .argument('<kernel>', 'a series that Debian has (5.10, 6.1, 6.12, 7.2), or the path of an image')
-  .option('--shell', 'a shell instead of a command')
-  .option('--cpus <n>', 'processors', '2')
-  .option('--memory <size>', 'memory, as QEMU takes it', '4G')
-  .option('--timeout <seconds>', 'end the machine after so long (default: 600, for a shell none)')
-  .option('--append <words>', 'more words for the kernel, such as lockdown=integrity')
-  .exitOverride()
-  .action(async (kernelWord: string, words: Words) => {
-    process.exitCode = await run(kernelWord, words);
-  });
+await runProgram(
+  new Command('npm run vm --')
+    .description(
+      'Boots a kernel in QEMU, on a copy of this root that forgets what is written, and runs a command in it.',
+    )
+    .usage('<kernel> [options] [-- command args...]')
+    .argument('<kernel>', 'a series that Debian has (5.10, 6.1, 6.12, 7.2), or the path of an image')
+    .option('--shell', 'a shell instead of a command')
+    .option('--cpus <n>', 'processors', '2')
+    .option('--memory <size>', 'memory, as QEMU takes it', '4G')
+    .option('--timeout <seconds>', 'end the machine after so long (default: 600, for a shell none)')
+    .option('--append <words>', 'more words for the kernel, such as lockdown=integrity')
+    .action(async (kernelWord: string, words: Words) => {
+      process.exitCode = await run(kernelWord, words);
+    }),
+  ownWords,
+);
 
 async function run(kernelWord: string, words: Words): Promise<number> {
   if (!words.shell && commandWords.length === 0) {
@@ -75,29 +80,9 @@ function inThisPlace(command: readonly string[]): string {
   return `${variables.join('')}cd ${quoted(process.env.INIT_CWD ?? process.cwd())}\n${command.map(quoted).join(' ')}\n`;
 }
 
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-function report({ end, timedOut, tail, seconds }: Outcome): number {
-  if (end.kind === 'exited') return end.status;
-  const why =
-    end.kind === 'broken'
-      ? end.why
-      : timedOut
-        ? `the machine did not come to an end within ${Math.round(seconds)} s`
-        : 'the machine went off without saying how its command ended';
-  process.stderr.write(`vm: ${why}. The last it printed:\n${tail.map((line) => `  | ${line}\n`).join('')}`);
+function report(outcome: Outcome): number {
+  if (outcome.end.kind === 'exited') return outcome.end.status;
+  const lines = outcome.tail.map((line) => `  | ${line}\n`).join('');
+  process.stderr.write(`vm: ${whyNoEnd(outcome)}. The last it printed:\n${lines}`);
   return 1;
-}
-
-try {
-  await program.parseAsync(ownWords);
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else {
-    process.stderr.write(describeError(error, true));
-    process.exitCode = exitStatus(error);
-  }
 }
