@@ -252,7 +252,7 @@ function checkCapabilities(): Finding {
   return {
     value: `${had.length === 0 ? 'none' : had.join(', ')}; not ${lacking.join(', ')}`,
     ok: false,
-    fix: `Run as root, or give the program the capabilities: setcap ${lacking.join(',').toLowerCase()}+ep FILE`,
+    fix: 'Run as root, or with those that are named below',
   };
 }
 

@@ -27,8 +27,8 @@ export function readKernelBtf(): Btf | string {
   } catch (error) {
     if (error instanceof BtfError) return `not understood: ${error.message}`;
     const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    return `cannot be read (${code})`;
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    return `not for this process to read (${code})`;
   }
 }
 

@@ -203,8 +203,8 @@ export class Symbolizer {
   /** A kernel without CONFIG_KALLSYMS has no such file, and not everybody may read it: no symbols, which is no fault. */
   #nothing(error: unknown): Buffer {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    if (code !== 'ENOENT') this.#refusal = `${this.#file} cannot be read (${code})`;
+    if (code === 'EACCES' || code === 'EPERM') this.#refusal = `${this.#file} cannot be read (${code})`;
+    else if (code !== 'ENOENT') throw error;
     return Buffer.alloc(0);
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { SkbdropError, SyscallError } from './errors.ts';
 import { detachedMount } from './mount.ts';
 import { inInitialUserNamespace, ownStatus, seccompMode } from './process.ts';
@@ -44,9 +44,9 @@ export class PermissionError extends SkbdropError {
 
   constructor(what: string, missing: readonly CapabilityName[], cause: unknown, barriers: Barriers) {
     const had = (['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'] as const).filter((name) => hasCapability(name));
-    const has = had.length === 0 ? 'none of them' : `${had.join(' and ')} only`;
+    const has = had.length === 0 ? 'none of them' : `${list(had)} only`;
     if (missing.length > 0 && barriers.ownUserNamespace) {
-      const wants = `the kernel wants the host's ${missing.join(' and ')}`;
+      const wants = `the kernel wants the host's ${list(missing)}`;
       super(
         'permission',
         `cannot ${what}: ${wants}, and this process is in a user namespace, where they count for nothing`,
@@ -56,7 +56,7 @@ export class PermissionError extends SkbdropError {
         },
       );
     } else if (missing.length > 0) {
-      super('permission', `cannot ${what}: the kernel wants ${missing.join(' and ')}, this process has ${has}`, {
+      super('permission', `cannot ${what}: the kernel wants ${list(missing)}, this process has ${has}`, {
         hint: `Run as root, or give the program the capabilities: setcap ${missing.join(',').toLowerCase()}+ep FILE`,
         cause,
       });
@@ -72,12 +72,19 @@ export class PermissionError extends SkbdropError {
       });
     } else {
       super('permission', `cannot ${what}: not permitted, although this process has the capabilities for it`, {
-        hint: 'A security module (SELinux, AppArmor) may forbid it; the kernel log says so: dmesg, or ausearch -m avc',
+        hint:
+          'A security module (SELinux, AppArmor) may forbid it: see dmesg. ' +
+          'Before Linux 5.11 so does the limit of locked memory: ulimit -l unlimited',
         cause,
       });
     }
     this.missing = missing;
   }
+}
+
+/** `A, B and C`. */
+function list(names: readonly string[]): string {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
 /** What to do about a kernel that is locked down, and about a filter of system calls. */
@@ -98,16 +105,13 @@ const SECURITYFS = '/sys/kernel/security';
  */
 export function lockdownMode(): Lockdown {
   try {
-    if (existsSync(`${SECURITYFS}/lockdown`) || isMountedAt(SECURITYFS)) return readLockdown(SECURITYFS);
+    // Where it is mounted, it lists the security modules, and lockdown has a file of its own if it is among them.
+    if (existsSync(`${SECURITYFS}/lockdown`) || existsSync(`${SECURITYFS}/lsm`)) return readLockdown(SECURITYFS);
     using mount = detachedMount('securityfs');
     return readLockdown(`/proc/self/fd/${mount.fd}`);
   } catch (error) {
     return error instanceof SyscallError && error.errno === errno.ENODEV ? 'absent' : 'unknown';
   }
-}
-
-function isMountedAt(folder: string): boolean {
-  return readdirSync(folder).length > 0;
 }
 
 function readLockdown(folder: string): Lockdown {

@@ -22,7 +22,7 @@ export function doctorStatus({ commands }: Diagnosis): number {
 
 /** How good something is: `part` works, but less well than it could. */
 type Mark = 'ok' | 'part' | 'no' | '?';
-type Style = 'green' | 'yellow' | 'red' | 'bold';
+type Style = 'green' | 'yellow' | 'red' | 'cyan' | 'bold';
 
 export interface TextOptions {
   /** Columns of the terminal. */
@@ -38,6 +38,7 @@ const styles: Readonly<Record<Mark, Style>> = { ok: 'green', part: 'yellow', no:
 const MARK = 4;
 const LABEL = 13;
 const INDENT = 2 + MARK + 2 + LABEL + 1;
+const MARGIN = ' '.repeat(INDENT);
 /** Text that is wider than this is hard to read, and narrower than that hard to write. */
 const WIDEST = 100;
 const NARROWEST = INDENT + 24;
@@ -65,16 +66,17 @@ export function doctorText(diagnosis: Diagnosis, options: TextOptions): string {
   const page = new Page(options);
   const { release, checks, features } = diagnosis;
   page.title(`skbdrop ${version} on Linux ${release}, ${machine()}, Node ${process.versions.node}`);
-  for (const about of ['kernel', 'host', 'process'] as const) {
+  for (const about of ['kernel', 'process', 'host'] as const) {
     page.heading(about);
     for (const check of checks.filter((check) => check.about === about)) {
       if (check.minor && check.ok !== false && !options.verbose) continue;
-      page.line(markOf(check.ok), labels[check.name], check.value, check.fix);
+      page.line(markOf(check.ok), labels[check.name], check.value);
+      page.fix(check.fix);
     }
     if (about === 'kernel') featureLines(page, features);
   }
   page.heading('ways to attach');
-  for (const mode of attachModes) attachLine(page, mode, diagnosis.attach[mode]);
+  for (const mode of attachModes) attachLine(page, mode, diagnosis);
   page.heading('columns of trace');
   columnLines(page, diagnosis);
   page.heading('commands');
@@ -102,22 +104,31 @@ class Page {
     this.text += `\n${this.#options.paint('bold', text.toUpperCase())}\n`;
   }
 
-  /** `notes` go below, each on lines of its own. */
-  line(mark: Mark, label: string, text: string, ...notes: readonly (string | undefined)[]): void {
-    const lines = [text, ...notes.filter((note) => note !== undefined)].flatMap((part) =>
-      wrap(part, this.#width - INDENT),
-    );
-    const margin = ' '.repeat(INDENT);
-    const [first = '', ...rest] = lines;
+  line(mark: Mark, label: string, text: string): void {
+    const [first = '', ...rest] = wrap(text, this.#width - INDENT);
     // The mark is padded before it is painted: what paints it has no width.
     const head = `  ${this.#options.paint(styles[mark], mark.padEnd(MARK))}  ${label.padEnd(LABEL)} ${first}`;
-    this.text += [head.trimEnd(), ...rest.map((line) => margin + line)].map((line) => `${line}\n`).join('');
+    this.text += `${head}\n`;
+    for (const line of rest) this.more(line);
+  }
+
+  /** Goes on below a line. */
+  more(text: string): void {
+    for (const line of wrap(text, this.#width - INDENT)) this.text += `${MARGIN}${line}\n`;
+  }
+
+  /** What to do about it, a little further in. */
+  fix(text: string | undefined): void {
+    if (text === undefined) return;
+    for (const line of wrap(text, this.#width - INDENT - 2)) {
+      this.text += `${MARGIN}  ${this.#options.paint('cyan', line)}\n`;
+    }
   }
 
   /** The details of an error, as they are: a verifier's log does not get better by being wrapped. */
   details(error: unknown): void {
     if (!this.#options.verbose || !(error instanceof SkbdropError) || error.details === undefined) return;
-    for (const line of error.details.split('\n')) this.text += `${' '.repeat(INDENT)}${line}\n`;
+    for (const line of error.details.split('\n')) this.text += `${MARGIN}${line}\n`;
   }
 
   verdict(text: string, style: Style): void {
@@ -158,25 +169,35 @@ function featureLines(page: Page, features: Diagnosis['features']): void {
 }
 
 /** Which commands work in one way, and why the others do not. */
-function attachLine(page: Page, mode: AttachMode, way: Readonly<Record<WatchCommand, Trial>>): void {
+function attachLine(page: Page, mode: AttachMode, { attach, commands, checks }: Diagnosis): void {
+  const way = attach[mode];
   const working = watchCommands.filter((command) => way[command].works);
-  const failing = watchCommands.filter((command) => !way[command].works);
-  const mark = failing.length === 0 ? 'ok' : working.length === 0 ? 'no' : 'part';
-  // One cause for all is told once.
-  const errors = new Map<string, { commands: WatchCommand[]; error: unknown }>();
-  for (const command of failing) {
+  // One cause for several is told once.
+  const causes = new Map<string, { commands: WatchCommand[]; error: unknown }>();
+  for (const command of watchCommands) {
     const trial = way[command];
     if (trial.works) continue;
     const text = causeOf(trial.error);
-    const same = errors.get(text);
-    if (same === undefined) errors.set(text, { commands: [command], error: trial.error });
+    const same = causes.get(text);
+    if (same === undefined) causes.set(text, { commands: [command], error: trial.error });
     else same.commands.push(command);
   }
-  const causes = [...errors].map(([text, { commands }]) =>
-    errors.size === 1 ? text : `${commands.join(', ')}: ${text}`,
-  );
-  page.line(mark, mode, working.length === 0 ? (causes.shift() ?? '') : working.join(', '), ...causes);
-  for (const { error } of errors.values()) page.details(error);
+  const told = [...causes].map(([text, { commands }]) => `not ${commands.join(', ')}: ${text}`);
+  if (causes.size === 0) page.line('ok', mode, working.join(', '));
+  else if (working.length > 0) page.line('part', mode, working.join(', '));
+  else page.line('no', mode, (causes.size === 1 ? [...causes.keys()] : told).shift() ?? '');
+  for (const text of working.length > 0 ? told : told.slice(1)) page.more(text);
+  // What to do is not told where another line tells it.
+  const elsewhere = new Set([
+    ...Object.values(commands).map((trial) => (trial.works ? undefined : hintOf(trial.error))),
+    ...checks.map(({ fix }) => fix),
+  ]);
+  for (const { error } of causes.values()) {
+    const hint = hintOf(error);
+    if (!elsewhere.has(hint)) page.fix(hint);
+    elsewhere.add(hint);
+    page.details(error);
+  }
 }
 
 /** The sentence without the name of the program or map, in which commands differ. */
@@ -186,7 +207,11 @@ function causeOf(error: unknown): string {
 
 const whole = (names: readonly ColumnName[]): string => names.join(', ');
 
-function columnLines(page: Page, { columns }: Diagnosis): void {
+function columnLines(page: Page, { columns, commands }: Diagnosis): void {
+  if (!commands.trace.works) {
+    page.line('no', 'none', columns.time ?? '');
+    return;
+  }
   const good = columnNames.filter((name) => columns[name] === undefined);
   if (good.length > 0) page.line('ok', 'all drops', whole(good));
   const reasons = new Set(columnNames.map((name) => columns[name]).filter((why) => why !== undefined));
@@ -204,22 +229,26 @@ function commandLines(page: Page, { commands, count, columns }: Diagnosis): void
     ['-n', count],
     ['demo', commands.demo],
   ];
-  const poor = columnNames.some((name) => columns[name] !== undefined);
-  for (const [i, [name, trial]] of rows.entries()) {
+  const lacks = (...names: readonly ColumnName[]): boolean => names.some((name) => columns[name] !== undefined);
+  const poor: Readonly<Record<string, boolean>> = {
+    trace: lacks(...columnNames),
+    top: lacks('reason'),
+    stacks: lacks('reason', 'function'),
+  };
+  let before: string | undefined;
+  for (const [name, trial] of rows) {
+    const text = trial.works ? undefined : errorSentence(trial.error);
     if (trial.works) {
       const how = trial.mode === undefined ? 'works' : `works, by ${trial.mode}`;
-      page.line(name === 'trace' && poor ? 'part' : 'ok', name, how);
-      continue;
+      page.line(commands.trace.works && poor[name] ? 'part' : 'ok', name, how);
+    } else if (text === before) {
+      page.line('no', name, 'the same');
+    } else {
+      page.line('no', name, text ?? '');
+      page.fix(hintOf(trial.error));
+      page.details(trial.error);
     }
-    const text = errorSentence(trial.error);
-    const next = rows[i + 1]?.[1];
-    // Where the next one fails with the same words, they are said there.
-    if (next !== undefined && !next.works && errorSentence(next.error) === text) {
-      page.line('no', name, 'the same as below');
-      continue;
-    }
-    page.line('no', name, text, hintOf(trial.error));
-    page.details(trial.error);
+    before = text;
   }
 }
 
@@ -227,12 +256,15 @@ function hintOf(error: unknown): string | undefined {
   return error instanceof SkbdropError ? error.hint : undefined;
 }
 
+/** What is missing where a column shows numbers, because numbers it has. */
+const inWords: Partial<Record<ColumnName, string>> = { reason: 'names of reasons', function: 'names of functions' };
+
 /** The whole in a sentence or two. */
 export function verdict({ commands, columns, checks }: Diagnosis): string {
   const names = [...watchCommands, 'demo'] as const;
   const working = names.filter((name) => commands[name].works);
   const failing = names.filter((name) => !commands[name].works);
-  const poor = columnNames.filter((name) => columns[name] !== undefined);
+  const poor = columnNames.filter((name) => columns[name] !== undefined).map((name) => inWords[name] ?? name);
   if (working.length === 0) return 'Nothing works here; what to do stands above.';
   if (failing.length > 0) {
     const verb = failing.length === 1 ? 'does' : 'do';
