@@ -1,6 +1,6 @@
 import { assemble, type Code } from '../../asm/index.ts';
 import { AttachType, type ProgLoad, type ProgramInfo, ProgType, progInfoByFd, progLoad } from '../sys/bpf.ts';
-import { explainPermission } from '../sys/capabilities.ts';
+import { explainPermission, LOCKDOWN_HINT, lockdownMode } from '../sys/capabilities.ts';
 import { SkbdropError, SyscallError } from '../sys/errors.ts';
 import type { Fd } from '../sys/fd.ts';
 import { errno } from '../sys/syscall.ts';
@@ -95,7 +95,7 @@ const typeCapabilities = {
 export class VerifierError extends SkbdropError {
   readonly log: string;
 
-  constructor(name: string, log: string, cause: unknown) {
+  constructor(name: string, log: string, cause: unknown, hint?: string) {
     const lines = log
       .split('\n')
       .filter((line) => line.trim() !== '' && !/^(processed \d+ insns|verification time)/.test(line));
@@ -104,6 +104,7 @@ export class VerifierError extends SkbdropError {
     super('rejected', `the kernel's verifier refused the program ${name}: ${verdict}${omitted}`, {
       details: log.trimEnd(),
       cause,
+      ...(hint === undefined ? {} : { hint }),
     });
     this.log = log;
   }
@@ -130,9 +131,15 @@ function load(program: ProgLoad): Fd {
     const log = buffer.toString('utf8', 0, end < 0 ? size : end);
     const cause = new SyscallError('bpf(BPF_PROG_LOAD)', -second);
     if (log.trim() === '') throw cause;
-    throw new VerifierError(program.name, log, cause);
+    throw new VerifierError(program.name, log, cause, lockdownHint(log));
   }
   throw new SyscallError('bpf(BPF_PROG_LOAD)', -fd);
+}
+
+/** A kernel that is locked down against being read does as if it had no such helper (v6.12 kernel/trace/bpf_trace.c). */
+function lockdownHint(log: string): string | undefined {
+  if (!log.includes('bpf_probe_read_kernel') || lockdownMode() !== 'confidentiality') return undefined;
+  return `The kernel is locked down (confidentiality), so programs may not read its memory. ${LOCKDOWN_HINT}`;
 }
 
 function attempt(program: ProgLoad): Fd | number {
