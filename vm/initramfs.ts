@@ -21,6 +21,8 @@ export interface Boot {
 const MODULES = ['virtio_pci', 'virtiofs', 'overlay', 'tun'] as const;
 /** A machine whose root is in its memory needs no driver for it. */
 const MODULES_WITHOUT_SHARE = ['tun'] as const;
+/** What such a machine can load later, by `modprobe`. */
+const MODULES_ON_DEMAND = ['openvswitch'] as const;
 
 /** Writes the archive that the kernel unpacks into its first root. */
 export function writeInitramfs(path: string, kernel: Kernel, busybox: string, boot: Boot): void {
@@ -33,10 +35,16 @@ export function writeInitramfs(path: string, kernel: Kernel, busybox: string, bo
 }
 
 function* entries(kernel: Kernel, busybox: string, boot: Boot): Generator<Entry> {
-  if (boot.root !== undefined) yield* boot.root;
   const modules = kernel.modules(boot.root === undefined ? MODULES : MODULES_WITHOUT_SHARE);
-  // busybox's switch_root wants to see that it is in an initramfs before it empties it.
-  if (boot.root === undefined) yield file('init', '');
+  const later = boot.root === undefined ? [] : kernel.modules(MODULES_ON_DEMAND);
+  if (boot.root === undefined) {
+    // busybox's switch_root wants to see that it is in an initramfs before it empties it.
+    yield file('init', '');
+  } else {
+    yield* boot.root;
+    yield directory('sbin');
+    yield file('sbin/modprobe', guest('modprobe'), 0o755);
+  }
   yield directory('vm');
   yield file('vm/busybox', readFileSync(busybox), 0o755);
   yield file('vm/init', guest('init'), 0o755);
@@ -44,7 +52,9 @@ function* entries(kernel: Kernel, busybox: string, boot: Boot): Generator<Entry>
   yield file('vm/command', boot.script);
   yield file('vm/config', settings(kernel, modules, boot));
   yield directory('vm/modules');
-  for (const module of modules) yield file(`vm/modules/${moduleName(module)}.ko`, uncompressed(module));
+  for (const module of new Set([...modules, ...later])) {
+    yield file(`vm/modules/${moduleName(module)}.ko`, uncompressed(module));
+  }
 }
 
 /** For a shell to read; every value in single quotes. */
@@ -54,6 +64,9 @@ function settings(kernel: Kernel, modules: readonly string[], boot: Boot): strin
     MARK: boot.mark,
     MODULES: modules.map(moduleName).join(' '),
     MODULE_TREE: kernel.moduleTree,
+    ...Object.fromEntries(
+      MODULES_ON_DEMAND.map((name) => [`LATER_${name}`, kernel.modules([name]).map(moduleName).join(' ')]),
+    ),
     SHARED_ROOT: boot.root === undefined ? 'yes' : '',
     INTERACTIVE: terminal === undefined ? '' : 'yes',
     TERMINAL_SIZE: terminal === undefined ? '' : `cols ${terminal.columns} rows ${terminal.rows}`,

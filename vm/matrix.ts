@@ -10,7 +10,7 @@ import { openKernel } from './kernel.ts';
 import { boot, whyNoEnd } from './machine.ts';
 import { cache, project } from './paths.ts';
 import { runProgram } from './program.ts';
-import { buildRootfs, staticBusybox } from './rootfs.ts';
+import { buildRootfs, sliceOfThisRoot, staticBusybox } from './rootfs.ts';
 import { quoted } from './shell.ts';
 import { featureTables, withTables } from './tables.ts';
 import { type Checks, parseTap } from './tap.ts';
@@ -101,7 +101,7 @@ async function runTarget(target: Target, seconds: number, signal: AbortSignal): 
     kernel,
     busybox,
     accelerator: await accelerator(arch, kernel, busybox),
-    root: rootfs === '/' ? undefined : tree(rootfs),
+    root: rootfs === '/' ? sliceOfThisRoot() : tree(rootfs),
     script: script(target),
     seconds,
     onOutput: (text) => {
