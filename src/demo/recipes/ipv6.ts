@@ -1,3 +1,4 @@
+import { sleepSync } from '../../sys/clock.ts';
 import { atomicFragment, EtherType, icmp6, ip6, ipv6, mac, Protocol, udp } from '../frames.ts';
 import { CLOSED_PORT, frame, type Ground, PAYLOAD, PEER_PORT } from '../ground.ts';
 import type { Recipe } from '../recipe.ts';
@@ -13,14 +14,25 @@ function solicitation(more: { code?: number; options?: Uint8Array } = {}): Buffe
   return icmp6(ends, { type: NEIGHBOUR_SOLICITATION, code: more.code ?? 0 }, body);
 }
 
-/** IPv6 on our interface, without a search for others who have its address. */
+/** In milliseconds. The kernel reports in well under one; not at all where it has nothing to report. */
+const REPORT_PATIENCE = 100;
+
+/**
+ * IPv6 on our interface, without a search for others who have its address. The interface reports which groups it has
+ * joined (RFC 3810), at once and again later; a report that comes as IPv6 is being switched off is dropped, so the
+ * first is waited for, and the second put off.
+ */
 function withIpv6(ground: Ground, body: () => void): void {
   const on = {
     'ipv6/conf/DEVICE/accept_dad': '0',
     'ipv6/conf/DEVICE/router_solicitations': '0',
+    'ipv6/conf/DEVICE/mldv2_unsolicited_report_interval': '3600000',
     'ipv6/conf/DEVICE/disable_ipv6': '0',
   };
-  ground.set(on, body);
+  ground.set(on, () => {
+    for (let waited = 0; waited < REPORT_PATIENCE && ground.tap.receive() === undefined; waited++) sleepSync(1);
+    body();
+  });
   ground.tap.drain();
 }
 
