@@ -1,8 +1,10 @@
+import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { demo, jsonLines, Running, run, skbdrop } from '../helpers/cli.ts';
+import { demo, jsonLines, Running, run, Scratch, skbdrop } from '../helpers/cli.ts';
 import { codeBlocks, compileExamples, jsonSchema, readDocument, removeExamples, section } from '../helpers/docs.ts';
 import { Validator } from '../helpers/json-schema.ts';
 import { needRoot, needTool } from '../helpers/need.ts';
+import { btfWithoutReason, givesReasons } from '../helpers/reasonless.ts';
 
 /** What the documents say, beside what the program does on this kernel. */
 
@@ -13,7 +15,8 @@ const COUNT = 20;
 /** Below dist/, so that the examples find the package by its name. */
 const FOLDER = 'examples-of-the-library';
 
-describe.skipIf(!needRoot())('docs/json.md', () => {
+// All of it occurs only where there are reasons; what does not, test/kernel/reasonless.test.ts looks at.
+describe.skipIf(!needRoot() || !givesReasons())('docs/json.md', () => {
   const validator = new Validator(jsonSchema());
 
   /** The lines of a command, each held against the schema. */
@@ -44,6 +47,14 @@ describe.skipIf(!needRoot())('docs/json.md', () => {
 
   test.each(['tp_btf', 'raw_tp', 'tracepoint'])('top by %s', async (mode) => {
     expect(types(await watching(['top', '-i', '50ms', '--attach', mode]))).toEqual(['counts', 'summary']);
+  });
+
+  test('top, on a kernel that gives no reason', async () => {
+    using scratch = new Scratch();
+    const btf = scratch.file('btf');
+    writeFileSync(btf, btfWithoutReason());
+    const provoke = `${demo(REASONS, COUNT).join(' ')} >/dev/null`;
+    expect(types(await lines(['top', '--btf', btf, '-f', 'json', '-c', provoke]))).toEqual(['counts', 'summary']);
   });
 
   test('hist', async () => {
@@ -94,7 +105,7 @@ describe.skipIf(!needRoot())('docs/json.md', () => {
   });
 });
 
-describe.skipIf(!needRoot())('README.md', () => {
+describe.skipIf(!needRoot() || !givesReasons())('README.md', () => {
   const library = section(readDocument('README.md'), 'As a library');
   const examples = codeBlocks(library).filter(({ language }) => language === 'ts');
   let files: readonly string[];
