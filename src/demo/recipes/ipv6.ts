@@ -1,4 +1,3 @@
-import { sleepSync } from '../../sys/clock.ts';
 import { atomicFragment, EtherType, icmp6, ip6, ipv6, mac, Protocol, udp } from '../frames.ts';
 import { CLOSED_PORT, frame, type Ground, PAYLOAD, PEER_PORT } from '../ground.ts';
 import type { Recipe } from '../recipe.ts';
@@ -14,25 +13,18 @@ function solicitation(more: { code?: number; options?: Uint8Array } = {}): Buffe
   return icmp6(ends, { type: NEIGHBOUR_SOLICITATION, code: more.code ?? 0 }, body);
 }
 
-/** In milliseconds. The kernel reports in well under one; not at all where it has nothing to report. */
-const REPORT_PATIENCE = 100;
-
 /**
- * IPv6 on our interface, without a search for others who have its address. The interface reports which groups it has
- * joined (RFC 3810), at once and again later; a report that comes as IPv6 is being switched off is dropped, so the
- * first is waited for, and the second put off.
+ * IPv6 on our interface, without an address of its own: what it would tell others about one, such as the groups that it
+ * has joined (RFC 3810), is dropped where it comes as IPv6 is being switched off again. It hears what is for everybody.
  */
 function withIpv6(ground: Ground, body: () => void): void {
+  const IN6_ADDR_GEN_MODE_NONE = '1'; // include/uapi/linux/if_link.h
   const on = {
-    'ipv6/conf/DEVICE/accept_dad': '0',
+    'ipv6/conf/DEVICE/addr_gen_mode': IN6_ADDR_GEN_MODE_NONE,
     'ipv6/conf/DEVICE/router_solicitations': '0',
-    'ipv6/conf/DEVICE/mldv2_unsolicited_report_interval': '3600000',
     'ipv6/conf/DEVICE/disable_ipv6': '0',
   };
-  ground.set(on, () => {
-    for (let waited = 0; waited < REPORT_PATIENCE && ground.tap.receive() === undefined; waited++) sleepSync(1);
-    body();
-  });
+  ground.set(on, body);
   ground.tap.drain();
 }
 
