@@ -1,3 +1,4 @@
+import { release } from 'node:os';
 import { type CapabilityName, hasCapability } from '../sys/capabilities.ts';
 import { SkbdropError, SyscallError } from '../sys/errors.ts';
 import { isBefore } from '../sys/release.ts';
@@ -13,12 +14,17 @@ import { errno } from '../sys/syscall.ts';
  * @param wanted capabilities whose lack is the better explanation of an EPERM
  * @throws SkbdropError `permission` where the limit is in the way and may not be raised
  */
-export function chargingMemory<T>(what: string, wanted: readonly CapabilityName[], body: () => T): T {
+export function chargingMemory<T>(
+  what: string,
+  wanted: readonly CapabilityName[],
+  body: () => T,
+  running: string = release(),
+): T {
   try {
     return body();
   } catch (error) {
     const isRefused = error instanceof SyscallError && error.errno === errno.EPERM;
-    if (!isRefused || !isBefore('5.11') || wanted.some((name) => !hasCapability(name))) throw error;
+    if (!isRefused || !isBefore('5.11', running) || wanted.some((name) => !hasCapability(name))) throw error;
     return withRaisedLimit(what, body);
   }
 }

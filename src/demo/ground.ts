@@ -81,19 +81,17 @@ export interface GroundOptions {
 
 /** Where drops are provoked: a network namespace of our own, with the loopback up and one interface more. */
 export class Ground {
-  /** The interface at which our frames come in. */
-  readonly tap: Tap;
-  readonly ifindex: number;
   readonly interfaces: Interfaces;
   /** The inode of the namespace, by which tools know it. */
   readonly inode: number;
   readonly #home: Fd;
+  /** Or why there is none: what needs no interface is provoked all the same. */
+  readonly #tap: Tap | NotSupportedError;
   #flood: Flood | undefined;
   #many: number = MANY;
 
-  private constructor(tap: Tap, ifindex: number, interfaces: Interfaces, inode: number, home: Fd) {
-    this.tap = tap;
-    this.ifindex = ifindex;
+  private constructor(tap: Tap | NotSupportedError, interfaces: Interfaces, inode: number, home: Fd) {
+    this.#tap = tap;
     this.interfaces = interfaces;
     this.inode = inode;
     this.#home = home;
@@ -102,7 +100,7 @@ export class Ground {
   /**
    * Moves the calling thread into a namespace of its own, until `close()`.
    *
-   * @throws PermissionError without CAP_SYS_ADMIN and CAP_NET_ADMIN; NotSupportedError without /dev/net/tun
+   * @throws PermissionError without CAP_SYS_ADMIN and CAP_NET_ADMIN
    */
   static open({ liveFrames }: GroundOptions = {}): Ground {
     const home = currentNetwork();
@@ -115,10 +113,11 @@ export class Ground {
         const inode = fstatSync(here.fd).ino;
         const interfaces = new Interfaces();
         undo.push(() => interfaces.close());
-        const tap = new Tap(DEVICE);
-        undo.push(() => tap.close());
-        prepare(interfaces);
-        const ground = new Ground(tap, interfaces.index(DEVICE), interfaces, inode, home);
+        const tap = openTap();
+        if (tap instanceof Tap) undo.push(() => tap.close());
+        prepare(interfaces, tap instanceof Tap);
+        const ground = new Ground(tap, interfaces, inode, home);
+        if (!(tap instanceof Tap)) return ground;
         if (liveFrames !== 'never') ground.#flood = Flood.open(ground.ifindex, harmless);
         if (liveFrames === 'always') ground.#many = 1;
         return ground;
@@ -127,6 +126,16 @@ export class Ground {
       for (const step of undo.reverse()) attempt(step);
       throw error;
     }
+  }
+
+  /** The interface at which our frames come in. @throws NotSupportedError where there is no /dev/net/tun */
+  get tap(): Tap {
+    if (this.#tap instanceof Tap) return this.#tap;
+    throw this.#tap;
+  }
+
+  get ifindex(): number {
+    return this.interfaces.index(this.tap.name);
   }
 
   /** Whether the kernel multiplies frames for us, or each is written by itself. */
@@ -185,9 +194,11 @@ export class Ground {
 
   /** Leaves the namespace, which ends with that. */
   close(): void {
-    this.tap.drain();
     this.#flood?.close();
-    this.tap.close();
+    if (this.#tap instanceof Tap) {
+      this.#tap.drain();
+      this.#tap.close();
+    }
     this.interfaces.close();
     enterNetwork(this.#home);
     this.#home.close();
@@ -207,9 +218,19 @@ function attempt(step: () => void): void {
   }
 }
 
-function prepare(interfaces: Interfaces): void {
+function openTap(): Tap | NotSupportedError {
+  try {
+    return new Tap(DEVICE);
+  } catch (error) {
+    if (error instanceof NotSupportedError) return error;
+    throw error;
+  }
+}
+
+function prepare(interfaces: Interfaces, hasTap: boolean): void {
   for (const [name, value] of Object.entries(settings)) setKnob(name, value);
   interfaces.up('lo');
+  if (!hasTap) return;
   interfaces.hardwareAddress(DEVICE, kernel.mac);
   interfaces.queueLength(DEVICE, QUEUE);
   interfaces.address(DEVICE, kernel.ip, mask);

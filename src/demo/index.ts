@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
 import { explainPermission } from '../sys/capabilities.ts';
 import { NotSupportedError, SyscallError } from '../sys/errors.ts';
-import { isBefore } from '../sys/release.ts';
 import { errno } from '../sys/syscall.ts';
+import { Expectation } from './expect.ts';
 import { Ground, type GroundOptions } from './ground.ts';
 import type { Recipe } from './recipe.ts';
 import { filterRecipes } from './recipes/filter.ts';
@@ -12,6 +12,7 @@ import { socketRecipes } from './recipes/socket.ts';
 import { tapRecipes } from './recipes/tap.ts';
 import { tcpRecipes } from './recipes/tcp.ts';
 
+export { Expectation } from './expect.ts';
 export type { Recipe } from './recipe.ts';
 
 /** Every reason that can be provoked, the plain ones first; no two recipes have the same first reason. */
@@ -24,6 +25,11 @@ export const recipes: readonly Recipe[] = [
   ...tapRecipes,
   ...ipv6Recipes,
 ];
+
+export interface DemoOptions extends GroundOptions {
+  /** What this kernel is expected to say; without it nothing but its release is known. */
+  readonly expectation?: Expectation | undefined;
+}
 
 export interface RunOptions {
   /** Drops a second; undefined: as fast as possible. */
@@ -42,14 +48,16 @@ const BEATS = 50;
 /** Provokes drops, in a network namespace that lasts from `open()` to `close()` and that the calling thread is in. */
 export class Demo {
   readonly #ground: Ground;
+  readonly #expectation: Expectation;
 
-  private constructor(ground: Ground) {
+  private constructor(ground: Ground, expectation: Expectation) {
     this.#ground = ground;
+    this.#expectation = expectation;
   }
 
-  /** @throws PermissionError without CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF; NotSupportedError without /dev/net/tun */
-  static open(options: GroundOptions = {}): Demo {
-    return new Demo(Ground.open(options));
+  /** @throws PermissionError without CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF */
+  static open({ expectation = new Expectation({ all: [] }), ...options }: DemoOptions = {}): Demo {
+    return new Demo(Ground.open(options), expectation);
   }
 
   /** The inode of the namespace in which the drops happen. */
@@ -66,11 +74,11 @@ export class Demo {
    * Provokes `count` drops, or fewer if `signal` says so.
    *
    * @returns how many there were
-   * @throws NotSupportedError where this kernel cannot; SkbdropError
+   * @throws NotSupportedError where this kernel cannot, or what the recipe needs is not there; SkbdropError
    */
   async run(recipe: Recipe, count: number, options: RunOptions = {}): Promise<number> {
     const { rate, onDrops, signal } = options;
-    requireRelease(recipe);
+    if (this.#expectation.isTooOld(recipe)) throw tooOld(recipe);
     const portion = Math.min(recipe.portion ?? PORTION, rate === undefined ? PORTION : Math.ceil(rate / BEATS));
     const start = performance.now();
     let done = 0;
@@ -117,10 +125,8 @@ const missing: ReadonlySet<number> = new Set([
   errno.ENOENT,
 ]);
 
-/** @throws NotSupportedError where the kernel is too old to drop this */
-function requireRelease(recipe: Recipe): void {
-  if (recipe.since === undefined || !isBefore(recipe.since)) return;
-  throw new NotSupportedError(`drop for ${recipe.reasons[0]}`, { minimum: recipe.since });
+function tooOld({ reasons, since }: Recipe): NotSupportedError {
+  return new NotSupportedError(`drop for ${reasons[0]}`, { ...(since === undefined ? {} : { minimum: since }) });
 }
 
 async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {

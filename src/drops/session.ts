@@ -7,6 +7,7 @@ import type { AccountOptions, Books } from '../probes/account.ts';
 import { type AttachMode, attachModes, dropContext } from '../probes/context.ts';
 import type { ReasonFilter } from '../probes/reason-filter.ts';
 import { PermissionError } from '../sys/capabilities.ts';
+import { sleepSync } from '../sys/clock.ts';
 import { SkbdropError } from '../sys/errors.ts';
 import type { Fd } from '../sys/fd.ts';
 import { waitForRunningPrograms } from '../sys/membarrier.ts';
@@ -36,10 +37,6 @@ type Failure = readonly [AttachMode, unknown];
 
 /** Long enough for a program to finish that was running when it was detached, where the kernel cannot tell us. */
 const GRACE_MS = 20;
-
-function sleepSync(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-}
 
 /** A probe as its file in probes/ describes it: the program, and what reads its books. */
 export interface Probe {

@@ -138,19 +138,25 @@ function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; so
 /** Turns addresses into `name+0x1c [module]`, and says when it cannot. Reads /proc/kallsyms at the first use. */
 export class Symbolizer {
   readonly #file: string;
+  readonly #moduleList: string;
   #symbols: KernelSymbols | undefined;
+  /** The modules that were there when the symbols were read. */
+  #modules = '';
   #reloads = 0;
   /** Why the file cannot be read. */
   #refusal: string | undefined;
   readonly #returns = new Map<bigint, SymbolPlace | undefined>();
 
-  constructor(file: string = '/proc/kallsyms') {
+  constructor(file: string = '/proc/kallsyms', moduleList: string = '/proc/modules') {
     this.#file = file;
+    this.#moduleList = moduleList;
   }
 
   /** Reads the symbols ahead of the first question. The kernel takes its time to write them out. */
   async load(): Promise<void> {
-    this.#symbols ??= new KernelSymbols(await readFile(this.#file).catch((error: unknown) => this.#nothing(error)));
+    if (this.#symbols !== undefined) return;
+    this.#modules = this.#loadedModules();
+    this.#symbols = new KernelSymbols(await readFile(this.#file).catch((error: unknown) => this.#nothing(error)));
   }
 
   /** How many symbols there are. */
@@ -180,8 +186,10 @@ export class Symbolizer {
   findReturn(address: bigint): SymbolPlace | undefined {
     let place = this.#returns.get(address);
     if (place === undefined && !this.#returns.has(address)) {
+      // A module that was loaded since would be taken for whatever function lies below it.
+      if (this.#symbols !== undefined && this.#loadedModules() !== this.#modules) this.#symbols = undefined;
       place = this.#table().findReturn(address);
-      // A module may have been loaded since; but never read the file again and again for one odd address.
+      // So may code that is no module; but never read the file again and again for one odd address.
       if (place === undefined && !this.#table().hidden && this.#reloads < MAX_RELOADS) {
         this.#reloads++;
         this.#symbols = undefined;
@@ -190,6 +198,16 @@ export class Symbolizer {
       this.#returns.set(address, place);
     }
     return place;
+  }
+
+  /** Their names: the rest of the list, such as who uses them, changes all the time. */
+  #loadedModules(): string {
+    try {
+      return readFileSync(this.#moduleList, 'latin1').replace(/ .*/g, '');
+    } catch {
+      // A kernel without modules has no such file.
+      return '';
+    }
   }
 
   #read(): Buffer {
@@ -209,7 +227,10 @@ export class Symbolizer {
   }
 
   #table(): KernelSymbols {
-    this.#symbols ??= new KernelSymbols(this.#read());
+    if (this.#symbols === undefined) {
+      this.#modules = this.#loadedModules();
+      this.#symbols = new KernelSymbols(this.#read());
+    }
     return this.#symbols;
   }
 }

@@ -26,3 +26,8 @@ export function wallClockOffset(): bigint {
   }
   return best?.offset ?? 0n;
 }
+
+/** Sleeps without a turn of the event loop: for waits that are short and must not let anything else in between. */
+export function sleepSync(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}

@@ -78,6 +78,10 @@ export class Scratch {
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
   }
+
+  [Symbol.dispose](): void {
+    this.remove();
+  }
 }
 
 /** The words that run a copy of skbdrop that other users can read, wherever the checkout lies. */

@@ -19,8 +19,9 @@ const of = (type: string): Schema => ({ kind: 'string', pattern: new RegExp(`^${
 export const lines: Readonly<Record<string, Schema>> = {
   drop: {
     kind: 'object',
-    required: { type: of('drop'), time, reason, location: place },
+    required: { type: of('drop'), time, location: place },
     optional: {
+      reason,
       len: count,
       protocol: { kind: 'integer', minimum: 1 },
       iface: { kind: 'string', pattern: /^[!-~]{1,15}$/ },
@@ -38,7 +39,11 @@ export const lines: Readonly<Record<string, Schema>> = {
       total: count,
       counts: {
         kind: 'array',
-        of: { kind: 'object', required: { reason, count, rate: { kind: 'number', minimum: 0 } } },
+        of: {
+          kind: 'object',
+          required: { count, rate: { kind: 'number', minimum: 0 } },
+          optional: { reason, location: place },
+        },
       },
     },
   },
@@ -62,7 +67,7 @@ export const lines: Readonly<Record<string, Schema>> = {
       total: count,
       stacks: {
         kind: 'array',
-        of: { kind: 'object', required: { reason, count, frames: { kind: 'array', of: place } } },
+        of: { kind: 'object', required: { count, frames: { kind: 'array', of: place } }, optional: { reason } },
       },
     },
   },

@@ -4,16 +4,18 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RingBuffer } from '../../src/bpf/ringbuf.ts';
 import { runDemo } from '../../src/cli/commands/demo.ts';
-import { Demo, type Recipe, recipes } from '../../src/demo/index.ts';
+import { Demo, Expectation, recipes } from '../../src/demo/index.ts';
+import { countDrops, type DropCounter } from '../../src/drops/count.ts';
 import { Session } from '../../src/drops/session.ts';
-import type { ReasonTable } from '../../src/kernel/reasons.ts';
-import { CountProbe } from '../../src/probes/count.ts';
+import { openHost } from '../../src/kernel/host.ts';
 import { type DropRecord, TraceProbe } from '../../src/probes/trace.ts';
 import { NotSupportedError } from '../../src/sys/errors.ts';
 import { type Fd, observeFds } from '../../src/sys/fd.ts';
 import { needRoot } from '../helpers/need.ts';
 
 const isRoot = needRoot();
+const { reasons } = openHost();
+const expectation = new Expectation(reasons);
 const PREFIX = 'SKB_DROP_REASON_';
 const RING_BYTES = 16 * 1024 * 1024;
 
@@ -34,16 +36,12 @@ class Watch {
     return new Watch(session, netns);
   }
 
-  get reasons(): ReasonTable {
-    return this.#session.host.reasons;
-  }
-
   /** What there was since the last call, by the namespace's own devices or without one. */
-  take(): { name: string; drop: DropRecord }[] {
-    const drops: { name: string; drop: DropRecord }[] = [];
+  take(): { name: string | undefined; drop: DropRecord }[] {
+    const drops: { name: string | undefined; drop: DropRecord }[] = [];
     this.#ring.drain((data, offset) => {
       const drop = this.#session.probe.decode(data, offset);
-      const name = drop.reason === undefined ? '' : this.reasons.name(drop.reason).replace(PREFIX, '');
+      const name = drop.reason === undefined ? undefined : reasons.name(drop.reason).replace(PREFIX, '');
       if (drop.device === undefined || drop.device.netns === this.#netns) drops.push({ name, drop });
     });
     return drops;
@@ -59,18 +57,17 @@ class Watch {
   }
 }
 
-/** What this kernel may call it: a name that it knows, or none where it does not know today's. */
-function accepted(recipe: Recipe, reasons: ReasonTable): string[] {
-  const known = new Set(reasons.all.map(({ name }) => name.replace(PREFIX, '')));
-  const names = recipe.reasons.filter((name) => known.has(name));
-  return known.has(recipe.reasons[0]!) ? names : [...names, 'NOT_SPECIFIED'];
+/** Counts drops for a reason that nobody else on this host has in the meantime; all where there are no reasons. */
+function countIpv6Disabled(): DropCounter {
+  return countDrops(expectation.hasReasons ? { reasons: ['IPV6DISABLED'] } : {});
 }
+const ipv6Disabled = recipes.find(({ reasons }) => reasons[0] === 'IPV6DISABLED')!;
 
 describe.skipIf(!isRoot)('what the demo provokes', () => {
   describe.each(['always', 'never'] as const)('with live frames %s', (liveFrames) => {
     let demo: Demo;
     beforeAll(() => {
-      demo = Demo.open({ liveFrames });
+      demo = Demo.open({ liveFrames, expectation });
     });
     afterAll(() => demo?.close());
 
@@ -80,18 +77,18 @@ describe.skipIf(!isRoot)('what the demo provokes', () => {
       try {
         await demo.run(recipe, count);
         watch.detach();
-        const names = accepted(recipe, watch.reasons);
+        const reason = expectation.reason(recipe);
         const drops = watch.take();
-        const ours = drops.filter(({ name, drop }) => names.includes(name) && drop.len === recipe.length);
+        const ours = drops.filter(({ name, drop }) => name === reason && drop.len === recipe.length);
         expect(ours).toHaveLength(count);
-        // All for one reason, and nothing else in the namespace. Drops without a device may be anybody's.
-        expect(new Set(ours.map(({ name }) => name)).size).toBe(1);
+        // All at one place, and nothing else in the namespace. Drops without a device may be anybody's.
+        expect(new Set(ours.map(({ drop }) => drop.location)).size).toBe(1);
         const others = drops.filter((drop) => !ours.includes(drop) && drop.drop.device !== undefined);
         expect(others).toEqual([]);
       } catch (error) {
         if (!(error instanceof NotSupportedError)) throw error;
         // Only where the recipe says that it may be missing; everything else is there on every kernel.
-        expect(recipe.needs ?? recipe.since, error.message).toBeDefined();
+        expect(recipe.needs ?? (expectation.isTooOld(recipe) || undefined), error.message).toBeDefined();
         skip(error.message);
       } finally {
         watch.close();
@@ -100,25 +97,18 @@ describe.skipIf(!isRoot)('what the demo provokes', () => {
   });
 
   test('a flood comes out to the drop', async () => {
-    // A reason that nobody else on this host has in the meantime.
-    const recipe = recipes.find(({ reasons }) => reasons[0] === 'IPV6DISABLED')!;
     const count = 300_000;
-    const session = Session.open({ reasons: ['IPV6DISABLED'] }, (account) => new CountProbe(account));
+    using counter = countIpv6Disabled();
     using demo = Demo.open();
     const told: number[] = [];
-    try {
-      expect(await demo.run(recipe, count, { onDrops: (drops) => told.push(drops) })).toBe(count);
-      session.detach();
-      expect([...session.probe.read(session.program).counts.values()]).toEqual([count]);
-      expect(told.length).toBeGreaterThan(1);
-      expect(told.reduce((sum, drops) => sum + drops)).toBe(count);
-    } finally {
-      session.close();
-    }
+    expect(await demo.run(ipv6Disabled, count, { onDrops: (drops) => told.push(drops) })).toBe(count);
+    counter.detach();
+    expect(counter.read()[0]?.count).toBe(count);
+    expect(told.length).toBeGreaterThan(1);
+    expect(told.reduce((sum, drops) => sum + drops)).toBe(count);
   });
 
   test('signals do not change the number', async () => {
-    const recipe = recipes.find(({ reasons }) => reasons[0] === 'IPV6DISABLED')!;
     const count = 500_000;
     let signals = 0;
     const onSignal = (): void => {
@@ -127,19 +117,18 @@ describe.skipIf(!isRoot)('what the demo provokes', () => {
     // A signal that nobody handles would not interrupt the system call.
     process.on('SIGWINCH', onSignal);
     using demo = Demo.open({ liveFrames: 'always' });
-    const session = Session.open({ reasons: ['IPV6DISABLED'] }, (account) => new CountProbe(account));
+    using counter = countIpv6Disabled();
     const sender = spawn('sh', ['-c', `while kill -WINCH ${process.pid}; do sleep 0.01; done`], { stdio: 'ignore' });
     try {
       while (signals === 0) await nextTurn();
       const before = signals;
-      await demo.run(recipe, count);
-      session.detach();
+      await demo.run(ipv6Disabled, count);
+      counter.detach();
       expect(signals).toBeGreaterThan(before);
-      expect([...session.probe.read(session.program).counts.values()]).toEqual([count]);
+      expect(counter.read()[0]?.count).toBe(count);
     } finally {
       sender.kill();
       process.off('SIGWINCH', onSignal);
-      session.close();
     }
   });
 
@@ -154,7 +143,7 @@ describe.skipIf(!isRoot)('what the demo provokes', () => {
 
   test('without a count it goes round until stopped', async () => {
     const stop = new AbortController();
-    const lines: { type: string; reason?: string; count?: number }[] = [];
+    const lines: { type: string; recipe?: string; count?: number }[] = [];
     const output = {
       write(text: string): void {
         lines.push(JSON.parse(text));
@@ -162,7 +151,7 @@ describe.skipIf(!isRoot)('what the demo provokes', () => {
       },
     };
     await runDemo({ reason: ['IP_CSUM', 'IP_INHDR'], rate: 10_000, format: 'json' }, output, stop.signal);
-    const names = lines.map(({ reason }) => reason?.replace(PREFIX, ''));
+    const names = lines.map(({ recipe }) => recipe);
     expect(names).toEqual(['IP_CSUM', 'IP_INHDR', 'IP_CSUM', 'IP_INHDR', 'IP_CSUM', undefined]);
     const counts = lines.map(({ count }) => count!);
     expect(counts.at(-1)).toBe(counts.slice(0, -1).reduce((sum, count) => sum + count));

@@ -1,8 +1,10 @@
+import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { demo, jsonLines, Running, run, skbdrop } from '../helpers/cli.ts';
+import { demo, jsonLines, Running, run, Scratch, skbdrop } from '../helpers/cli.ts';
 import { codeBlocks, compileExamples, jsonSchema, readDocument, removeExamples, section } from '../helpers/docs.ts';
 import { Validator } from '../helpers/json-schema.ts';
 import { needRoot, needTool } from '../helpers/need.ts';
+import { btfWithoutReason, givesReasons } from '../helpers/reasonless.ts';
 
 /** What the documents say, beside what the program does on this kernel. */
 
@@ -13,7 +15,8 @@ const COUNT = 20;
 /** Below dist/, so that the examples find the package by its name. */
 const FOLDER = 'examples-of-the-library';
 
-describe.skipIf(!needRoot())('docs/json.md', () => {
+// All of it occurs only where there are reasons; what does not, test/kernel/reasonless.test.ts looks at.
+describe.skipIf(!needRoot() || !givesReasons())('docs/json.md', () => {
   const validator = new Validator(jsonSchema());
 
   /** The lines of a command, each held against the schema. */
@@ -46,6 +49,14 @@ describe.skipIf(!needRoot())('docs/json.md', () => {
     expect(types(await watching(['top', '-i', '50ms', '--attach', mode]))).toEqual(['counts', 'summary']);
   });
 
+  test('top, on a kernel that gives no reason', async () => {
+    using scratch = new Scratch();
+    const btf = scratch.file('btf');
+    writeFileSync(btf, btfWithoutReason());
+    const provoke = `${demo(REASONS, COUNT).join(' ')} >/dev/null`;
+    expect(types(await lines(['top', '--btf', btf, '-f', 'json', '-c', provoke]))).toEqual(['counts', 'summary']);
+  });
+
   test('hist', async () => {
     expect(types(await watching(['hist', '-i', '50ms']))).toEqual(['histogram', 'summary']);
   });
@@ -63,17 +74,17 @@ describe.skipIf(!needRoot())('docs/json.md', () => {
     expect(types(await lines(words))).toEqual(['provoked', 'total']);
   });
 
-  test('demo, with a reason that this kernel cannot give', async ({ skip }) => {
-    const setarch = needTool('setarch');
-    skip(setarch === undefined, 'setarch is not installed');
-    // Said to be 2.6, the kernel is too old for whatever names a first release.
-    const ended = await run([
-      ...[setarch!, '--uname-2.6', ...skbdrop],
-      ...['demo', '-n', '2', '-r', 'TCP_INVALID_END_SEQUENCE', '-f', 'json'],
-    ]);
+  test('demo, on a host without /dev/net/tun', async ({ skip }) => {
+    const unshare = needTool('unshare');
+    skip(unshare === undefined, 'unshare is not installed');
+    const words = [...skbdrop, 'demo', '-n', '2', '-r', 'IP_CSUM,SOCKET_CLOSE', '-f', 'json'].join(' ');
+    const ended = await run([unshare!, '-m', 'sh', '-c', `mount -t tmpfs tmpfs /dev/net && exec ${words}`]);
     expect(ended, ended.stderr).toMatchObject({ status: 0 });
     const parsed = jsonLines(ended.stdout);
-    expect(types(parsed)).toEqual(['skipped', 'total']);
+    // UNIX sockets need no interface.
+    expect(types(parsed)).toEqual(['skipped', 'provoked', 'total']);
+    expect(parsed[0]).toMatchObject({ recipe: 'IP_CSUM', why: expect.stringContaining('/dev/net/tun') });
+    expect(parsed.at(-1)).toMatchObject({ count: 2, skipped: 1 });
     for (const line of parsed) expect(validator.check(line)).toEqual([]);
   });
 
@@ -94,7 +105,7 @@ describe.skipIf(!needRoot())('docs/json.md', () => {
   });
 });
 
-describe.skipIf(!needRoot())('README.md', () => {
+describe.skipIf(!needRoot() || !givesReasons())('README.md', () => {
   const library = section(readDocument('README.md'), 'As a library');
   const examples = codeBlocks(library).filter(({ language }) => language === 'ts');
   let files: readonly string[];

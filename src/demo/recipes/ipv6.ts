@@ -13,10 +13,14 @@ function solicitation(more: { code?: number; options?: Uint8Array } = {}): Buffe
   return icmp6(ends, { type: NEIGHBOUR_SOLICITATION, code: more.code ?? 0 }, body);
 }
 
-/** IPv6 on our interface, without a search for others who have its address. */
+/**
+ * IPv6 on our interface, without an address of its own: what it would tell others about one, such as the groups that it
+ * has joined (RFC 3810), is dropped where it comes as IPv6 is being switched off again. It hears what is for everybody.
+ */
 function withIpv6(ground: Ground, body: () => void): void {
+  const IN6_ADDR_GEN_MODE_NONE = '1'; // include/uapi/linux/if_link.h
   const on = {
-    'ipv6/conf/DEVICE/accept_dad': '0',
+    'ipv6/conf/DEVICE/addr_gen_mode': IN6_ADDR_GEN_MODE_NONE,
     'ipv6/conf/DEVICE/router_solicitations': '0',
     'ipv6/conf/DEVICE/disable_ipv6': '0',
   };

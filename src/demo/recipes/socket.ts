@@ -1,7 +1,8 @@
-import { SkbdropError } from '../../sys/errors.ts';
+import { SkbdropError, SyscallError } from '../../sys/errors.ts';
 import type { Fd } from '../../sys/fd.ts';
 import { native } from '../../sys/ffi.ts';
 import {
+  AF_NETLINK,
   AF_PACKET,
   connectSocket,
   droppedBySocket,
@@ -48,6 +49,7 @@ function keepNothing(socket: Fd): void {
 }
 
 const IP_XFRM_POLICY = 17; // include/uapi/linux/in.h
+const NETLINK_XFRM = 6; // include/uapi/linux/netlink.h
 
 /** struct xfrm_userpolicy_info, include/uapi/linux/xfrm.h: everything that comes in for this socket is blocked. */
 function blockAll(socket: Fd): void {
@@ -56,6 +58,8 @@ function blockAll(socket: Fd): void {
   policy.writeUInt16LE(AF_INET, 40);
   policy.writeUInt8(XFRM_POLICY_IN, 160);
   policy.writeUInt8(XFRM_POLICY_BLOCK, 161);
+  // Whoever asks for this kind of netlink socket has the module loaded that the option wants.
+  openSocket(AF_NETLINK, SOCK_RAW, NETLINK_XFRM).close();
   setOption(socket, IPPROTO_IP, IP_XFRM_POLICY, policy);
 }
 
@@ -146,7 +150,7 @@ export const socketRecipes: readonly Recipe[] = [
     provoke: (ground, count) => withUnread(ground, count, (_, receiver) => receiver.close()),
   },
   {
-    reasons: ['UNIX_DISCONNECT'],
+    reasons: ['UNIX_DISCONNECT', 'QUEUE_PURGE'],
     length: 20,
     description: 'datagrams that wait at a UNIX socket when it leaves the one they came from',
     portion: UNIX_PORTION,
@@ -165,13 +169,17 @@ export const socketRecipes: readonly Recipe[] = [
       const MSG_OOB = 1;
       const [sender, receiver] = socketPair(SOCK_STREAM);
       const into = Buffer.alloc(64);
-      for (let done = 0; done < count; done++) {
-        sendOn(sender, Uint8Array.of(33), undefined, MSG_OOB);
-        sendOn(sender, Uint8Array.of(46));
-        receiveFrom(receiver, into);
+      try {
+        for (let done = 0; done < count; done++) {
+          const sent = sendOn(sender, Uint8Array.of(33), undefined, MSG_OOB);
+          if (sent < 0) throw new SyscallError('send(MSG_OOB)', -sent);
+          sendOn(sender, Uint8Array.of(46));
+          receiveFrom(receiver, into);
+        }
+      } finally {
+        sender.close();
+        receiver.close();
       }
-      sender.close();
-      receiver.close();
     },
   },
 ];

@@ -119,11 +119,18 @@ function withConnection(ground: Ground, body: () => void, timestamps = false): v
   }
 }
 
+/**
+ * What TCP drops once it has found the socket passes the tracepoint since this release; before it, tcp_drop() freed it
+ * without (v5.10 net/ipv4/tcp_input.c).
+ */
+const TCP_DROPS_SHOWN = '5.18';
+
 /** A recipe that is one segment to a connection, again and again. */
 function toConnection(reasons: readonly string[], length: number, description: string, wrong: Uint8Array): Recipe {
   return {
     reasons,
     length,
+    since: TCP_DROPS_SHOWN,
     description,
     provoke: (ground, count) => withConnection(ground, () => ground.send(wrong, count)),
   };
@@ -135,14 +142,14 @@ function toListener(
   length: number,
   description: string,
   wrong: Uint8Array,
-  more: { readonly needs?: string; readonly prepare?: (socket: Fd) => void } = {},
+  more: { readonly needs?: string; readonly since?: string; readonly prepare?: (socket: Fd) => void } = {},
 ): Recipe {
-  const { needs, prepare } = more;
+  const { prepare, ...rest } = more;
   return {
     reasons,
     length,
     description,
-    ...(needs === undefined ? {} : { needs }),
+    ...rest,
     provoke: (ground, count) =>
       withListener((socket) => {
         prepare?.(socket);
@@ -172,8 +179,11 @@ export const tcpRecipes: readonly Recipe[] = [
     20,
     'a TCP reset to a listening socket, which has nothing to reset',
     segment({ ...syn, flags: ['RST'] }),
+    { since: TCP_DROPS_SHOWN },
   ),
-  toListener(['TCP_FLAGS'], 20, 'a TCP segment with SYN and FIN at once', segment({ ...syn, flags: ['SYN', 'FIN'] })),
+  toListener(['TCP_FLAGS'], 20, 'a TCP segment with SYN and FIN at once', segment({ ...syn, flags: ['SYN', 'FIN'] }), {
+    since: TCP_DROPS_SHOWN,
+  }),
   toListener(
     ['TCP_MINTTL'],
     20,
@@ -203,7 +213,7 @@ export const tcpRecipes: readonly Recipe[] = [
     { needs: MD5, prepare: wantSignature(ip4('203.0.113.1')) },
   ),
   toListener(
-    ['TCP_AUTH_HDR'],
+    ['TCP_AUTH_HDR', 'TCP_MD5FAILURE'],
     60,
     'a TCP SYN with two MD5 signatures',
     segment({ ...syn, options: Buffer.concat([tcpMd5Option(), tcpMd5Option()]) }),
@@ -257,6 +267,7 @@ export const tcpRecipes: readonly Recipe[] = [
   {
     reasons: ['TCP_RFC7323_PAWS'],
     length: 52,
+    since: TCP_DROPS_SHOWN,
     description: 'TCP data with an older timestamp than the last',
     provoke(ground, count) {
       withConnection(
@@ -273,6 +284,7 @@ export const tcpRecipes: readonly Recipe[] = [
   {
     reasons: ['TCP_RFC7323_PAWS_ACK', 'TCP_RFC7323_PAWS'],
     length: 32,
+    since: TCP_DROPS_SHOWN,
     description: 'a TCP acknowledgement that was overtaken by a later one, says its timestamp',
     provoke(ground, count) {
       withConnection(
@@ -288,6 +300,7 @@ export const tcpRecipes: readonly Recipe[] = [
   {
     reasons: ['TCP_OFOMERGE'],
     length: 20,
+    since: TCP_DROPS_SHOWN,
     description: 'TCP data that is already waiting for what comes before it',
     provoke(ground, count) {
       withConnection(ground, () => {

@@ -42,6 +42,7 @@ function on(
   machine: Machine = { blob, format: '6.18' },
 ): void {
   const folder = '/sys/kernel/tracing/events/skb/kfree_skb';
+  const lockdown = kernel.reads ? '[none] integrity confidentiality\n' : 'none integrity [confidentiality]\n';
   const files = {
     '/sys/kernel/tracing/events': '',
     [folder]: '',
@@ -49,7 +50,7 @@ function on(
     [`${folder}/id`]: '2310\n',
     '/proc/kallsyms': 'ffffffff81000000 T tcp_v4_rcv\nffffffff81001000 T ip_rcv\nffffffff81002000 D data\n',
     '/proc/self/status': 'CapEff:\t000001ffffffffff\n',
-    '/sys/kernel/security/lockdown': undefined,
+    '/sys/kernel/security/lockdown': lockdown,
     ...(machine.blob === undefined ? { '/sys/kernel/btf/vmlinux': undefined } : {}),
   };
   if (machine.blob === undefined) {

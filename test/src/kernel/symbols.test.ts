@@ -148,6 +148,23 @@ describe('Symbolizer', () => {
     });
   });
 
+  test('a module that was loaded since is not taken for the function below it', () => {
+    withFolder((folder) => {
+      const [file, modules] = [join(folder, 'kallsyms'), join(folder, 'modules')];
+      const below = [M, 't', 'below', 'old'] as const;
+      writeFileSync(file, kallsyms(below));
+      writeFileSync(modules, 'old 16384 1 - Live 0xffffffffc0000000\n');
+      const symbolizer = new Symbolizer(file, modules);
+      expect(symbolizer.findReturn(M + 5n)).toEqual({ name: 'below', offset: 5, module: 'old' });
+      writeFileSync(file, kallsyms(below, [M + 0x1000n, 't', 'late', 'new']));
+      // Who uses a module is no news.
+      writeFileSync(modules, 'old 16384 2 new, Live 0xffffffffc0000000\n');
+      expect(symbolizer.findReturn(M + 0x1005n)?.name).toBe('below');
+      writeFileSync(modules, 'new 4096 0 - Live 0xffffffffc0001000\nold 16384 2 new, Live 0xffffffffc0000000\n');
+      expect(symbolizer.findReturn(M + 0x1006n)).toEqual({ name: 'late', offset: 6, module: 'new' });
+    });
+  });
+
   test('looks again a few times only, and never twice for one address', () => {
     withKallsyms(kallsyms([K, 'D', 'data']), (symbolizer, file) => {
       for (let i = 1; i <= 10; i++) {

@@ -49,6 +49,22 @@ const output: readonly (readonly [string, string, object])[] = [
     },
   ],
   [
+    'a drop on a kernel that gives no reason',
+    dropJson({ ...bare, reason: undefined, reasonNumber: undefined })(TIME),
+    { type: 'drop', time: '2026-03-01T12:34:56.123456Z', location: '0xffffffffc0a81234' },
+  ],
+  [
+    'counts on a kernel that gives no reason',
+    countsJson(TIME, 1, [{ reason: undefined, reasonNumber: undefined, location: 'ip_rcv+0x4f', count: 2, rate: 2 }]),
+    {
+      type: 'counts',
+      time: '2026-03-01T12:34:56.123456Z',
+      interval: 1,
+      total: 2,
+      counts: [{ location: 'ip_rcv+0x4f', count: 2, rate: 2 }],
+    },
+  ],
+  [
     'no counts',
     countsJson(TIME, 0, []),
     { type: 'counts', time: '2026-03-01T12:34:56.123456Z', interval: 0, total: 0, counts: [] },

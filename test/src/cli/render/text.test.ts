@@ -160,6 +160,10 @@ test('a stack', () => {
   );
 });
 
+test('a stack on a kernel that gives no reason', () => {
+  expect(stackText({ ...stack, reason: undefined }, 1234)).toMatch(/^1,234 × \(100\.0%\)\n {4}ip6_mc_input/);
+});
+
 describe('the books', () => {
   const quiet = { ...summary, filtered: 0, surplus: 0, lost: 0, losses: [], passed: 1000, reported: 1000 };
 
