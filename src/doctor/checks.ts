@@ -167,15 +167,15 @@ function checkSymbols({ symbols }: Host): Finding {
   }
   const restrict = sysctl('kernel.kptr_restrict');
   const fixes = [
-    restrict === '2' ? 'sysctl kernel.kptr_restrict=1' : '',
+    restrict === '2' ? 'Show them to root: sysctl kernel.kptr_restrict=1' : '',
     inInitialUserNamespace() && hasCapability('CAP_SYSLOG')
       ? ''
-      : 'run as root of the host, or with CAP_SYSLOG (setcap cap_syslog+ep FILE)',
+      : 'Run as root of the host, or with CAP_SYSLOG (setcap cap_syslog+ep FILE)',
   ].filter((fix) => fix !== '');
   return {
     value: 'hidden from this process: functions are shown as addresses',
     ok: false,
-    fix: fixes.length === 0 ? 'Show this process the real /proc/kallsyms' : sentence(fixes.join('; and ')),
+    fix: fixes.length === 0 ? 'Show this process the real /proc/kallsyms' : fixes.join('. '),
   };
 }
 
@@ -267,8 +267,4 @@ function checkSeccomp(allWork: boolean): Finding {
 function size(bytes: number): string {
   const MIB = 2 ** 20;
   return bytes >= MIB ? `${Number((bytes / MIB).toFixed(1))} MiB` : `${Math.floor(bytes / 1024)} KiB`;
-}
-
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
