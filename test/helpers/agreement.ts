@@ -40,13 +40,14 @@ const SHORT = ['-d', '10ms'];
  * Runs every command as the doctor tried it, and compares status, way to attach, sentence and hint.
  *
  * @param run runs skbdrop with these words, under the conditions under which the doctor was
- * @param self the words that run skbdrop there, for drops to look at; without them the columns are not looked at
+ * @param options `self`: the words that run skbdrop there, for drops to look at; without them the columns are not
+ *        looked at. `ways`: whether to try each way to attach too (yes, unless told otherwise)
  * @returns every disagreement in a sentence; nothing where there is none
  */
 export async function disagreements(
   report: Report,
   run: (words: readonly string[]) => Promise<Run>,
-  self?: readonly string[],
+  { self, ways = true }: { readonly self?: readonly string[]; readonly ways?: boolean } = {},
 ): Promise<string[]> {
   const faults: string[] = [];
   const { commands, attach, options } = report;
@@ -58,7 +59,7 @@ export async function disagreements(
   for (const command of WATCHING) await check([command, ...SHORT], commands[command]);
   await check(['top', '-n', '1', ...SHORT], options.count);
   await check(['demo', '-n', '1'], commands.demo);
-  for (const [mode, verdicts] of Object.entries(attach)) {
+  for (const [mode, verdicts] of Object.entries(ways ? attach : {})) {
     for (const command of WATCHING) {
       // That is what it did by itself, just now.
       if (commands[command]?.attach === mode) continue;
