@@ -5,6 +5,7 @@ import { SkbdropError, SyscallError } from '../sys/errors.ts';
 import type { Fd } from '../sys/fd.ts';
 import { errno } from '../sys/syscall.ts';
 import { type BpfMap, createMap, type MapSpec } from './map.ts';
+import { chargingMemory } from './memlock.ts';
 
 /** What a program should be: plain data, the same on every machine for the same kernel facts. */
 export interface ProgramSpec {
@@ -62,14 +63,18 @@ export function loadProgram(spec: ProgramSpec): Program {
     for (const map of spec.maps) maps.set(map.name, createMap(map));
     const fds = Object.fromEntries([...maps].map(([name, map]) => [name, { fd: map.fd.fd }]));
     const { bytes } = assemble(spec.code, { maps: fds });
-    const fd = explainPermission(`load the program ${spec.name}`, ['CAP_BPF', ...typeCapabilities[spec.type]], () =>
-      load({
-        type: ProgType[spec.type],
-        name: `skbdrop_${spec.name}`,
-        insns: bytes,
-        ...(spec.type === 'TRACING' ? { expectedAttachType: AttachType.TRACE_RAW_TP } : {}),
-        ...(spec.attachBtfId === undefined ? {} : { attachBtfId: spec.attachBtfId }),
-      }),
+    const what = `load the program ${spec.name}`;
+    const wanted = ['CAP_BPF', ...typeCapabilities[spec.type]] as const;
+    const fd = explainPermission(what, wanted, () =>
+      chargingMemory(what, wanted, () =>
+        load({
+          type: ProgType[spec.type],
+          name: `skbdrop_${spec.name}`,
+          insns: bytes,
+          ...(spec.type === 'TRACING' ? { expectedAttachType: AttachType.TRACE_RAW_TP } : {}),
+          ...(spec.attachBtfId === undefined ? {} : { attachBtfId: spec.attachBtfId }),
+        }),
+      ),
     );
     return new Program(spec, fd, maps);
   } catch (error) {

@@ -37,6 +37,7 @@ export const MapType = {
   PERCPU_HASH: 5,
   PERCPU_ARRAY: 6,
   STACK_TRACE: 7,
+  QUEUE: 22,
   RINGBUF: 27,
 } as const;
 
