@@ -186,10 +186,10 @@ function checkTun(): Finding {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (code === 'EACCES' || code === 'EPERM') {
-      return { value: `${TUN} is not for this process (${code}): no demo`, ok: false, fix: 'Run demo as root' };
+      return { value: `${TUN} is not for this process (${code}); demo wants it`, ok: false, fix: 'Run demo as root' };
     }
     const fix = 'modprobe tun; in a container, give it the device: --device /dev/net/tun';
-    return { value: `${TUN} is not usable (${code}): no demo`, ok: false, fix };
+    return { value: `${TUN} is not usable (${code}); demo wants it`, ok: false, fix };
   }
 }
 

@@ -40,14 +40,15 @@ const SHORT = ['-d', '10ms'];
  * Runs every command as the doctor tried it, and compares status, way to attach, sentence and hint.
  *
  * @param run runs skbdrop with these words, under the conditions under which the doctor was
- * @param options `self`: the words that run skbdrop there, for drops to look at; without them the columns are not
- *        looked at. `ways`: whether to try each way to attach too (yes, unless told otherwise)
+ * @param self the words that run skbdrop there, for drops to look at; without them the columns are not looked at
+ * @param ways whether to try each way to attach too
  * @returns every disagreement in a sentence; nothing where there is none
  */
 export async function disagreements(
   report: Report,
   run: (words: readonly string[]) => Promise<Run>,
-  { self, ways = true }: { readonly self?: readonly string[]; readonly ways?: boolean } = {},
+  self?: readonly string[],
+  ways: boolean = true,
 ): Promise<string[]> {
   const faults: string[] = [];
   const { commands, attach, options } = report;
