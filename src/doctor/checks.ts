@@ -167,15 +167,15 @@ function checkSymbols({ symbols }: Host): Finding {
   }
   const restrict = sysctl('kernel.kptr_restrict');
   const fixes = [
-    restrict === '2' ? 'sysctl kernel.kptr_restrict=1' : '',
+    restrict === '2' ? 'Show them to root: sysctl kernel.kptr_restrict=1' : '',
     inInitialUserNamespace() && hasCapability('CAP_SYSLOG')
       ? ''
-      : 'run as root of the host, or with CAP_SYSLOG (setcap cap_syslog+ep FILE)',
+      : 'Run as root of the host, or with CAP_SYSLOG (setcap cap_syslog+ep FILE)',
   ].filter((fix) => fix !== '');
   return {
     value: 'hidden from this process: functions are shown as addresses',
     ok: false,
-    fix: fixes.length === 0 ? 'Show this process the real /proc/kallsyms' : sentence(fixes.join('; and ')),
+    fix: fixes.length === 0 ? 'Show this process the real /proc/kallsyms' : fixes.join('. '),
   };
 }
 
@@ -186,10 +186,10 @@ function checkTun(): Finding {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (code === 'EACCES' || code === 'EPERM') {
-      return { value: `${TUN} is not for this process (${code}): no demo`, ok: false, fix: 'Run demo as root' };
+      return { value: `${TUN} is not for this process (${code}); demo wants it`, ok: false, fix: 'Run demo as root' };
     }
     const fix = 'modprobe tun; in a container, give it the device: --device /dev/net/tun';
-    return { value: `${TUN} is not usable (${code}): no demo`, ok: false, fix };
+    return { value: `${TUN} is not usable (${code}); demo wants it`, ok: false, fix };
   }
 }
 
@@ -267,8 +267,4 @@ function checkSeccomp(allWork: boolean): Finding {
 function size(bytes: number): string {
   const MIB = 2 ** 20;
   return bytes >= MIB ? `${Number((bytes / MIB).toFixed(1))} MiB` : `${Math.floor(bytes / 1024)} KiB`;
-}
-
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -42,7 +42,7 @@ export function features(host: Host): readonly Feature[] {
   const all: readonly (readonly [FeatureName, string, since: string, use: string, ask: () => boolean])[] = [
     ['ring_buffer', 'ring buffer', '5.8', 'trace', hasRingBuffer],
     ['map_batch', 'map batches', '5.6', 'reading many counters at once', hasMapBatch],
-    ['fetch_atomics', 'fetch atomics', '5.12', '-n', hasFetchAtomics],
+    ['fetch_atomics', 'fetch atomics', '5.12', '-n at less cost', hasFetchAtomics],
     ['perf_event_link', 'perf event links', '5.15', 'not needed so far', hasPerfEventLink],
     ['recursion_guard', 'recursion guard', '6.1', 'counting without atomic instructions', guard],
     ['live_frames', 'live frames', '5.18', 'fast floods of demo', hasLiveFrames],

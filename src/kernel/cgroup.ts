@@ -35,7 +35,8 @@ function* groups(): Generator<readonly [folder: string, file: string]> {
     const file = unified ? 'memory.max' : 'memory.limit_in_bytes';
     // A container's mount shows a part of the tree, and the path is given from the whole tree's root.
     const below = path.startsWith(mount.root) ? path.slice(mount.root.length) : path;
-    const names = below.split('/').filter((name) => name !== '' && name !== '..');
+    // A path that leads out of what is mounted leaves the mount's own limit to be read.
+    const names = below.includes('..') ? [] : below.split('/').filter((name) => name !== '');
     for (let depth = names.length; depth >= 0; depth--) {
       yield [join(mount.point, ...names.slice(0, depth)), file];
     }

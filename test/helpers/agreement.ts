@@ -41,12 +41,14 @@ const SHORT = ['-d', '10ms'];
  *
  * @param run runs skbdrop with these words, under the conditions under which the doctor was
  * @param self the words that run skbdrop there, for drops to look at; without them the columns are not looked at
+ * @param ways whether to try each way to attach too
  * @returns every disagreement in a sentence; nothing where there is none
  */
 export async function disagreements(
   report: Report,
   run: (words: readonly string[]) => Promise<Run>,
   self?: readonly string[],
+  ways: boolean = true,
 ): Promise<string[]> {
   const faults: string[] = [];
   const { commands, attach, options } = report;
@@ -58,7 +60,7 @@ export async function disagreements(
   for (const command of WATCHING) await check([command, ...SHORT], commands[command]);
   await check(['top', '-n', '1', ...SHORT], options.count);
   await check(['demo', '-n', '1'], commands.demo);
-  for (const [mode, verdicts] of Object.entries(attach)) {
+  for (const [mode, verdicts] of Object.entries(ways ? attach : {})) {
     for (const command of WATCHING) {
       // That is what it did by itself, just now.
       if (commands[command]?.attach === mode) continue;

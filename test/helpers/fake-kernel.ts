@@ -91,6 +91,8 @@ export class FakeKernel extends FakeNative {
   constructor() {
     super((call) => {
       if (call.name === 'perf_event_open') return realFd();
+      // It has no file systems to mount.
+      if (call.name === 'fsopen') return -errno.ENODEV;
       if (call.name !== 'bpf') return 0;
       const command = Number(call.args[0]);
       const refusal = this.refuse.get(command);

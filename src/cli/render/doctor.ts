@@ -183,10 +183,14 @@ function attachLine(page: Page, mode: AttachMode, { attach, commands, checks }: 
     else same.commands.push(command);
   }
   const told = [...causes].map(([text, { commands }]) => `not ${commands.join(', ')}: ${text}`);
-  if (causes.size === 0) page.line('ok', mode, working.join(', '));
-  else if (working.length > 0) page.line('part', mode, working.join(', '));
-  else page.line('no', mode, (causes.size === 1 ? [...causes.keys()] : told).shift() ?? '');
-  for (const text of working.length > 0 ? told : told.slice(1)) page.more(text);
+  if (working.length > 0) {
+    page.line(causes.size === 0 ? 'ok' : 'part', mode, working.join(', '));
+    for (const text of told) page.more(text);
+  } else {
+    const [first = '', ...rest] = causes.size === 1 ? causes.keys() : told;
+    page.line('no', mode, first);
+    for (const text of rest) page.more(text);
+  }
   // What to do is not told where another line tells it.
   const elsewhere = new Set([
     ...Object.values(commands).map((trial) => (trial.works ? undefined : hintOf(trial.error))),

@@ -1,4 +1,5 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import fs, { rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -199,6 +200,22 @@ describe('Symbolizer', () => {
       await expect(new Symbolizer(file).load()).resolves.toBeUndefined();
       rmSync(folder, { recursive: true });
     });
+  });
+
+  test.each(['EACCES', 'EPERM'])('a file that is not for us to read is no fault either: %s', (code) => {
+    const { readFileSync } = fs;
+    fs.readFileSync = (() => {
+      throw Object.assign(new Error(`${code}: open`), { code });
+    }) as typeof readFileSync;
+    syncBuiltinESMExports();
+    try {
+      const symbolizer = new Symbolizer('/some/file');
+      expect(symbolizer.problem).toBe(`/some/file cannot be read (${code}), so functions are shown as numbers`);
+      expect([symbolizer.count, symbolizer.hidden, symbolizer.findReturn(K)]).toEqual([0, false, undefined]);
+    } finally {
+      fs.readFileSync = readFileSync;
+      syncBuiltinESMExports();
+    }
   });
 
   test('what cannot be read for another reason is an error', async () => {

@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest';
+import { inInitialUserNamespace, lockedMemoryLimit, seccompMode } from '../../../src/sys/process.ts';
+import { withFiles } from '../../helpers/files.ts';
+
+test.each([
+  ['user:[4026531837]', true],
+  ['user:[4026532177]', false],
+  [undefined, true], // no CONFIG_USER_NS
+])('the namespace %s is the first one: %s', (link, answer) => {
+  expect(withFiles({ '/proc/self/ns/user': link }, inInitialUserNamespace)).toBe(answer);
+});
+
+test.each([
+  ['Name:\tnode\nSeccomp:\t0\nSeccomp_filters:\t0\n', 'off'],
+  ['Seccomp:\t1\n', 'strict'],
+  ['NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n', 'filter'],
+  ['Name:\tnode\n', undefined],
+])('%j: seccomp is %s', (status, mode) => {
+  expect(seccompMode(status)).toBe(mode);
+});
+
+describe('RLIMIT_MEMLOCK', () => {
+  const line = (soft: string): string =>
+    `Limit                     Soft Limit           Hard Limit           Units     \n` +
+    `Max processes             7823                 7823                 processes \n` +
+    `Max locked memory         ${soft.padEnd(21)}8388608              bytes     \n`;
+  test.each([
+    ['8388608', 8388608],
+    ['0', 0],
+    ['unlimited', Number.POSITIVE_INFINITY],
+  ])('%s', (soft, bytes) => {
+    expect(lockedMemoryLimit(line(soft))).toBe(bytes);
+  });
+
+  test('of this process is a number', () => {
+    expect(lockedMemoryLimit()).toBeGreaterThanOrEqual(0);
+  });
+});
