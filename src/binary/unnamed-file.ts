@@ -66,7 +66,7 @@ function mountedFolders(): string[] {
  */
 function inFolderOfOurOwn<T>(attempt: (folder: string) => T | undefined): T | undefined {
   const flags = process.geteuid?.() === 0 ? '-m' : '-rm';
-  const script = 'mount -t tmpfs -o mode=0700 skbdrop /dev && mkdir /dev/mounted && read -r _';
+  const script = 'mount -t tmpfs -o mode=0700 skbdrop /dev && : >/dev/mounted && read -r _';
   const child = spawn('unshare', [flags, 'sh', '-c', script], { stdio: ['pipe', 'ignore', 'ignore'] });
   child.on('error', () => {});
   child.stdin.on('error', () => {});
