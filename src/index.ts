@@ -8,7 +8,7 @@
  */
 
 export { VerifierError } from './bpf/program.ts';
-export { countDrops, type DropCounter, type ReasonCount } from './drops/count.ts';
+export { countDrops, type DropCount, type DropCounter } from './drops/count.ts';
 export type { Drop, DropFacts } from './drops/drop.ts';
 export {
   type Bucket,

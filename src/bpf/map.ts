@@ -4,6 +4,7 @@ import { possibleCpus } from '../sys/cpus.ts';
 import { SyscallError } from '../sys/errors.ts';
 import type { Fd } from '../sys/fd.ts';
 import { errno } from '../sys/syscall.ts';
+import { chargingMemory } from './memlock.ts';
 
 /** What a map should be. Plain data; `createMap` makes the kernel's object of it. */
 export interface MapSpec {
@@ -109,14 +110,18 @@ const BATCH = 512;
 /** include/linux/errno.h; not in Node's table. */
 const ENOTSUPP = 524;
 
+/** A map alone takes less; the program that it is for takes both. */
+const WANTED = ['CAP_BPF', 'CAP_PERFMON'] as const;
+
 /**
  * Creates the map in the kernel.
  *
  * @throws PermissionError without CAP_BPF and CAP_PERFMON, which the program will want too; SyscallError, ENOMEM where it does not fit
  */
 export function createMap(spec: MapSpec): BpfMap {
-  const fd = explainPermission(`create the map ${spec.name}`, ['CAP_BPF', 'CAP_PERFMON'], () =>
-    mapCreate({ ...spec, type: MapType[spec.type] }),
+  const what = `create the map ${spec.name}`;
+  const fd = explainPermission(what, WANTED, () =>
+    chargingMemory(what, WANTED, () => mapCreate({ ...spec, type: MapType[spec.type] })),
   );
   return new BpfMap(spec, fd);
 }

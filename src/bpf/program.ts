@@ -1,10 +1,11 @@
 import { assemble, type Code } from '../../asm/index.ts';
 import { AttachType, type ProgLoad, type ProgramInfo, ProgType, progInfoByFd, progLoad } from '../sys/bpf.ts';
-import { explainPermission } from '../sys/capabilities.ts';
+import { explainPermission, LOCKDOWN_HINT, lockdownMode } from '../sys/capabilities.ts';
 import { SkbdropError, SyscallError } from '../sys/errors.ts';
 import type { Fd } from '../sys/fd.ts';
 import { errno } from '../sys/syscall.ts';
 import { type BpfMap, createMap, type MapSpec } from './map.ts';
+import { chargingMemory } from './memlock.ts';
 
 /** What a program should be: plain data, the same on every machine for the same kernel facts. */
 export interface ProgramSpec {
@@ -62,14 +63,18 @@ export function loadProgram(spec: ProgramSpec): Program {
     for (const map of spec.maps) maps.set(map.name, createMap(map));
     const fds = Object.fromEntries([...maps].map(([name, map]) => [name, { fd: map.fd.fd }]));
     const { bytes } = assemble(spec.code, { maps: fds });
-    const fd = explainPermission(`load the program ${spec.name}`, ['CAP_BPF', ...typeCapabilities[spec.type]], () =>
-      load({
-        type: ProgType[spec.type],
-        name: `skbdrop_${spec.name}`,
-        insns: bytes,
-        ...(spec.type === 'TRACING' ? { expectedAttachType: AttachType.TRACE_RAW_TP } : {}),
-        ...(spec.attachBtfId === undefined ? {} : { attachBtfId: spec.attachBtfId }),
-      }),
+    const what = `load the program ${spec.name}`;
+    const wanted = ['CAP_BPF', ...typeCapabilities[spec.type]] as const;
+    const fd = explainPermission(what, wanted, () =>
+      chargingMemory(what, wanted, () =>
+        load({
+          type: ProgType[spec.type],
+          name: `skbdrop_${spec.name}`,
+          insns: bytes,
+          ...(spec.type === 'TRACING' ? { expectedAttachType: AttachType.TRACE_RAW_TP } : {}),
+          ...(spec.attachBtfId === undefined ? {} : { attachBtfId: spec.attachBtfId }),
+        }),
+      ),
     );
     return new Program(spec, fd, maps);
   } catch (error) {
@@ -90,7 +95,7 @@ const typeCapabilities = {
 export class VerifierError extends SkbdropError {
   readonly log: string;
 
-  constructor(name: string, log: string, cause: unknown) {
+  constructor(name: string, log: string, cause: unknown, hint?: string) {
     const lines = log
       .split('\n')
       .filter((line) => line.trim() !== '' && !/^(processed \d+ insns|verification time)/.test(line));
@@ -99,6 +104,7 @@ export class VerifierError extends SkbdropError {
     super('rejected', `the kernel's verifier refused the program ${name}: ${verdict}${omitted}`, {
       details: log.trimEnd(),
       cause,
+      ...(hint === undefined ? {} : { hint }),
     });
     this.log = log;
   }
@@ -125,9 +131,15 @@ function load(program: ProgLoad): Fd {
     const log = buffer.toString('utf8', 0, end < 0 ? size : end);
     const cause = new SyscallError('bpf(BPF_PROG_LOAD)', -second);
     if (log.trim() === '') throw cause;
-    throw new VerifierError(program.name, log, cause);
+    throw new VerifierError(program.name, log, cause, lockdownHint(log));
   }
   throw new SyscallError('bpf(BPF_PROG_LOAD)', -fd);
+}
+
+/** A kernel that is locked down against being read does as if it had no such helper (v6.12 kernel/trace/bpf_trace.c). */
+function lockdownHint(log: string): string | undefined {
+  if (!log.includes('bpf_probe_read_kernel') || lockdownMode() !== 'confidentiality') return undefined;
+  return `The kernel is locked down (confidentiality), so programs may not read its memory. ${LOCKDOWN_HINT}`;
 }
 
 function attempt(program: ProgLoad): Fd | number {

@@ -18,17 +18,25 @@ export function exitStatus(error: unknown): number {
   return error instanceof SkbdropError ? statusOf[error.code] : Status.fault;
 }
 
+const FAULT = 'a fault in skbdrop itself: ';
+
+/** What happened, in one sentence: the first line of `describeError`. A fault of ours that nobody foresaw says so. */
+export function errorSentence(error: unknown): string {
+  if (error instanceof SkbdropError) return error.message;
+  return FAULT + (error instanceof Error ? error.message : String(error));
+}
+
 /**
  * An error for people: what happened, then what to do; with `verbose` the details. A fault of ours that nobody
  * foresaw says so, and only then does a stack trace help.
  */
 export function describeError(error: unknown, verbose: boolean): string {
   if (!(error instanceof SkbdropError)) {
-    const text = error instanceof Error ? (verbose ? error.stack : error.message) : String(error);
-    return `skbdrop: a fault in skbdrop itself: ${text}${verbose ? '' : ' (details: -v)'}\n`;
+    const told = verbose && error instanceof Error ? `${FAULT}${error.stack}` : errorSentence(error);
+    return `skbdrop: ${told}${verbose ? '' : ' (details: -v)'}\n`;
   }
-  const { message, hint, details } = error;
-  const lines = [`skbdrop: ${message}`];
+  const { hint, details } = error;
+  const lines = [`skbdrop: ${errorSentence(error)}`];
   if (hint !== undefined) lines.push(`         ${hint}`);
   if (verbose) {
     for (let cause: unknown = error; cause instanceof SkbdropError; cause = cause.cause) {

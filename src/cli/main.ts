@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { SkbdropError } from '../sys/errors.ts';
 import { version } from '../version.ts';
+import type { DoctorOptions } from './commands/doctor.ts';
 import {
   describeError,
   exitFromTerminal,
@@ -125,6 +126,22 @@ function build(): Command {
     .addOption(new Option('--json', 'the same as -f json').implies({ format: 'json' }))
     .option('-v, --verbose', 'more about what went wrong')
     .action(demo);
+  program
+    .command('doctor')
+    .description('what works on this host, what does not, and how to put it right')
+    .allowExcessArguments(true)
+    .addOption(new Option('-f, --format <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .addOption(new Option('--json', 'the same as -f json').implies({ format: 'json' }))
+    .option('-o, --output <file>', 'write there instead of to standard output')
+    .option('--btf <file>', 'BTF of this kernel, raw or in an ELF file, instead of /sys/kernel/btf')
+    .option('-v, --verbose', 'more about what was found and what went wrong')
+    .addHelpText('after', '\nEnds with 0 where trace, top, hist and stacks work, else with 3.')
+    .action(async (options: DoctorOptions, command: Command) => {
+      const [word] = command.args;
+      if (word !== undefined) throw unknownWord(word, command);
+      if (childWords !== undefined) throw new SkbdropError('usage', 'doctor runs no command');
+      process.exitCode = await (await import('./commands/doctor.ts')).doctor(options);
+    });
   return program;
 }
 

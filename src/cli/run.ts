@@ -17,8 +17,12 @@ export interface Job<W extends Watch<Probe>> {
   readonly verb: 'printed' | 'counted';
   /** Attaches. */
   open(): W;
-  /** Runs before the world is told that the probe is attached. */
-  prepare?(watch: W, output: Output): Promise<string | undefined>;
+  /**
+   * Runs before the world is told that the probe is attached.
+   *
+   * @returns what people should know of this run: sentences
+   */
+  prepare?(watch: W, output: Output): Promise<readonly string[]>;
   /** Writes as drops come, and returns when there are no more to come. */
   follow?(watch: W, output: Output): Promise<void>;
   /** Writes what there is so far, every `interval` milliseconds. */
@@ -64,9 +68,9 @@ export async function run<W extends Watch<Probe>>(options: CommonOptions, job: J
     });
     watch = job.open();
     const output = openOutput(options.output);
-    const problem = await job.prepare?.(watch, output);
+    const remarks = (await job.prepare?.(watch, output)) ?? [];
     say(`attached kfree_skb (${watch.mode}), kernel ${watch.kernel}`);
-    if (problem !== undefined) say(problem);
+    for (const remark of remarks) say(remark);
     if (options.verbose) for (const note of watch.notes) say(note);
     readyFile.create();
 

@@ -124,7 +124,7 @@ export class Ground {
         return ground;
       });
     } catch (error) {
-      for (const step of undo.reverse()) step();
+      for (const step of undo.reverse()) attempt(step);
       throw error;
     }
   }
@@ -195,6 +195,15 @@ export class Ground {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+/** In a user namespace there is no way back into the host's network; what went wrong before counts for more. */
+function attempt(step: () => void): void {
+  try {
+    step();
+  } catch {
+    // nothing is lost: the namespace goes with the process
   }
 }
 

@@ -1,7 +1,7 @@
-import { release } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
 import { explainPermission } from '../sys/capabilities.ts';
 import { NotSupportedError, SyscallError } from '../sys/errors.ts';
+import { isBefore } from '../sys/release.ts';
 import { errno } from '../sys/syscall.ts';
 import { Ground, type GroundOptions } from './ground.ts';
 import type { Recipe } from './recipe.ts';
@@ -70,7 +70,7 @@ export class Demo {
    */
   async run(recipe: Recipe, count: number, options: RunOptions = {}): Promise<number> {
     const { rate, onDrops, signal } = options;
-    requireRelease(recipe, release());
+    requireRelease(recipe);
     const portion = Math.min(recipe.portion ?? PORTION, rate === undefined ? PORTION : Math.ceil(rate / BEATS));
     const start = performance.now();
     let done = 0;
@@ -118,11 +118,8 @@ const missing: ReadonlySet<number> = new Set([
 ]);
 
 /** @throws NotSupportedError where the kernel is too old to drop this */
-function requireRelease(recipe: Recipe, running: string): void {
-  if (recipe.since === undefined) return;
-  const [major = 0, minor = 0] = running.split('.').map((part) => Number.parseInt(part, 10));
-  const [sinceMajor = 0, sinceMinor = 0] = recipe.since.split('.').map(Number);
-  if (major > sinceMajor || (major === sinceMajor && minor >= sinceMinor)) return;
+function requireRelease(recipe: Recipe): void {
+  if (recipe.since === undefined || !isBefore(recipe.since)) return;
   throw new NotSupportedError(`drop for ${recipe.reasons[0]}`, { minimum: recipe.since });
 }
 

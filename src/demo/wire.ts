@@ -24,7 +24,7 @@ import { Fd } from '../sys/fd.ts';
 import { makeTap } from '../sys/net.ts';
 import { errno, syscall, trySyscall } from '../sys/syscall.ts';
 
-const TUN = '/dev/net/tun';
+export const TUN = '/dev/net/tun';
 
 /** Bytes of the longest frame an interface of ours may send. */
 const FRAME_LIMIT = 65_536;

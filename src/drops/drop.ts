@@ -5,10 +5,13 @@ import { wallClockOffset } from '../sys/clock.ts';
 
 /** What is known of a dropped packet. What the kernel did not tell is absent. */
 export interface DropFacts {
-  /** The kernel's name, `SKB_DROP_REASON_NO_SOCKET`; `reason#131` for a number without one. */
-  readonly reason: string;
+  /**
+   * The kernel's name, `SKB_DROP_REASON_NO_SOCKET`; `reason#131` for a number without one; undefined on kernels that
+   * give no reason.
+   */
+  readonly reason: string | undefined;
   /** The number behind it on this kernel; other kernels number otherwise. */
-  readonly reasonNumber: number;
+  readonly reasonNumber: number | undefined;
   /** The function that gave the packet up, `tcp_v4_rcv+0x9d`; its address where symbols are hidden. */
   readonly location: string;
   /** skb->len in bytes: counted from the header that the packet had been parsed to, so it depends on the reason. */
@@ -89,7 +92,7 @@ export class DropReader<T> {
     const { reason, location, len, protocol, device, skbIif } = this.#probe.decode(data, offset);
     const { reasons, symbols } = this.#host;
     return {
-      reason: reasons.name(reason),
+      reason: reason === undefined ? undefined : reasons.name(reason),
       reasonNumber: reason,
       // Only who asks for the function has the kernel's symbols read, which takes as long as a small flood.
       get location(): string {

@@ -18,7 +18,7 @@ export class UnknownReasonError extends SkbdropError {
 }
 
 /** Every reason, also those without a name. */
-const ALL = '*';
+export const ALL = '*';
 
 export interface Selection {
   readonly reasons?: readonly string[] | undefined;

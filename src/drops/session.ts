@@ -2,6 +2,7 @@ import { BtfError } from '../../btf/index.ts';
 import { attachRawTracepoint, attachTracepoint, attachTracing } from '../bpf/link.ts';
 import { loadProgram, type Program, type ProgramSpec } from '../bpf/program.ts';
 import { type Host, openHost, TRACEPOINT } from '../kernel/host.ts';
+import { NoReasonsError } from '../kernel/reasons.ts';
 import type { AccountOptions, Books } from '../probes/account.ts';
 import { type AttachMode, attachModes, dropContext } from '../probes/context.ts';
 import type { ReasonFilter } from '../probes/reason-filter.ts';
@@ -9,7 +10,8 @@ import { PermissionError } from '../sys/capabilities.ts';
 import { SkbdropError } from '../sys/errors.ts';
 import type { Fd } from '../sys/fd.ts';
 import { waitForRunningPrograms } from '../sys/membarrier.ts';
-import { selectReasons } from './select.ts';
+import { type Concessions, concede } from './concede.ts';
+import { ALL, type Selection, selectReasons } from './select.ts';
 import { type Summary, summarize } from './summary.ts';
 
 /** What every way of watching drops takes. */
@@ -51,7 +53,7 @@ export interface Probe {
  */
 export class Session<P extends Probe> {
   readonly host: Host;
-  readonly mode: AttachMode;
+  readonly account: AccountOptions;
   readonly probe: P;
   readonly program: Program;
   readonly options: WatchOptions;
@@ -60,7 +62,7 @@ export class Session<P extends Probe> {
 
   private constructor(
     host: Host,
-    mode: AttachMode,
+    account: AccountOptions,
     probe: P,
     program: Program,
     link: Fd,
@@ -68,7 +70,7 @@ export class Session<P extends Probe> {
     failures: readonly Failure[],
   ) {
     this.host = host;
-    this.mode = mode;
+    this.account = account;
     this.probe = probe;
     this.program = program;
     this.options = options;
@@ -80,34 +82,49 @@ export class Session<P extends Probe> {
    * Loads the probe and attaches it.
    *
    * @param design makes the probe, given how to get at the drop
+   * @param usual what is chosen where `options` choose no reasons, and the kernel gives any
    * @throws SkbdropError: `usage` for unknown reasons, `permission`, `unsupported`, `rejected`
    */
-  static open<P extends Probe>(options: WatchOptions, design: (account: AccountOptions) => P): Session<P> {
+  static open<P extends Probe>(
+    options: WatchOptions,
+    design: (account: AccountOptions) => P,
+    usual: Selection = {},
+  ): Session<P> {
     const host = openHost(options.btf);
-    // The names are not even read where nobody asks for any: that keeps the start short.
-    const chosen = (options.reasons?.length ?? 0) + (options.notReasons?.length ?? 0) > 0;
-    const filter: ReasonFilter = chosen ? selectReasons(host.reasons, options) : { kind: 'all' };
     const { attach = 'auto' } = options;
     const modes = attach === 'auto' ? attachModes : [attach];
     const failures: Failure[] = [];
     for (const mode of modes) {
       try {
-        return start(mode);
+        return begin(mode, {});
       } catch (thrown) {
         const error = thrown instanceof BtfError ? damagedBtf(thrown, options.btf) : thrown;
         // Without the capabilities the other ways fail the same; everything else may be different there.
         if (error instanceof PermissionError && error.missing.length > 0) throw error;
         if (!(error instanceof SkbdropError) || error.code === 'usage') throw error;
+        // Nor is there a way to attach that gives reasons where another has none.
+        if (error instanceof NoReasonsError) throw error;
         failures.push([mode, error]);
       }
     }
     throw allFailed(failures);
 
-    function start(mode: AttachMode): Session<P> {
-      const probe = design(accountOptions(mode, host, filter, options.limit));
+    function begin(mode: AttachMode, without: Concessions): Session<P> {
+      try {
+        return start(accountOptions(mode, host, without, options, usual));
+      } catch (error) {
+        const more = concede(error, mode, host, without, options.limit !== undefined);
+        if (more === undefined) throw error;
+        return begin(mode, more);
+      }
+    }
+
+    function start(account: AccountOptions): Session<P> {
+      const probe = design(account);
       const program = loadProgram(probe.spec);
       try {
-        return new Session(host, mode, probe, program, attachProgram(mode, program, host), options, failures);
+        const link = attachProgram(account.context.mode, program, host);
+        return new Session(host, account, probe, program, link, options, failures);
       } catch (error) {
         program.close();
         throw error;
@@ -115,12 +132,23 @@ export class Session<P extends Probe> {
     }
   }
 
+  get mode(): AttachMode {
+    return this.account.context.mode;
+  }
+
+  /** Whether this kernel says why it drops. */
+  get hasReasons(): boolean {
+    return this.account.context.hasReason;
+  }
+
   /** What an expert may want to know of how this came about. */
   get notes(): readonly string[] {
-    const { reasons, guardsReentry } = this.host;
+    const { reasons } = this.host;
+    const { guardsReentry, limit, fetchesAtomically } = this.account;
     return [
       ...this.#failures.map(([mode, error]) => `${mode} does not work here: ${(error as Error).message}`),
-      `${reasons.all.length} drop reasons have names, from ${reasons.source}`,
+      ...(this.hasReasons ? [`${reasons.all.length} drop reasons have names, from ${reasons.source}`] : []),
+      ...(limit === undefined || fetchesAtomically ? [] : ['the limit is the room in a queue: no atomic fetches here']),
       guardsReentry
         ? 'counters are added to with plain instructions: this kernel does not enter a program twice on a CPU'
         : 'counters are added to with atomic instructions: this kernel may enter a program twice on a CPU',
@@ -162,10 +190,35 @@ export class Session<P extends Probe> {
   }
 }
 
-function accountOptions(mode: AttachMode, host: Host, filter: ReasonFilter, limit: number | undefined): AccountOptions {
-  // A program on the tracepoint itself is never entered twice on a CPU: trace_call_bpf() sees to that on every kernel.
-  const guardsReentry = mode === 'tracepoint' || host.guardsReentry;
-  return { context: dropContext(mode, host), filter, limit, guardsReentry };
+function accountOptions(
+  mode: AttachMode,
+  host: Host,
+  without: Concessions,
+  options: WatchOptions,
+  usual: Selection,
+): AccountOptions {
+  const context = dropContext(mode, host, without);
+  return {
+    context,
+    filter: chosenReasons(host, context.hasReason, options, usual),
+    limit: options.limit,
+    // A program on the tracepoint itself is never entered twice on a CPU: trace_call_bpf() sees to that on every kernel.
+    guardsReentry: mode === 'tracepoint' || host.guardsReentry,
+    fetchesAtomically: !without.fetch,
+  };
+}
+
+/** @throws NoReasonsError where some are to be chosen, and this kernel gives none */
+function chosenReasons(host: Host, hasReasons: boolean, options: Selection, usual: Selection): ReasonFilter {
+  const isChoice = ({ reasons = [], notReasons = [] }: Selection): boolean => reasons.length + notReasons.length > 0;
+  if (hasReasons) {
+    const selection = isChoice(options) ? options : usual;
+    // The names are not even read where nobody asks for any: that keeps the start short.
+    return isChoice(selection) ? selectReasons(host.reasons, selection) : { kind: 'all' };
+  }
+  const { reasons = [], notReasons = [] } = options;
+  if (notReasons.length === 0 && (reasons.length === 0 || reasons.includes(ALL))) return { kind: 'all' };
+  throw new NoReasonsError('so none can be chosen', 'Without -r and -R all drops are shown');
 }
 
 function attachProgram(mode: AttachMode, program: Program, host: Host): Fd {

@@ -1,12 +1,13 @@
 import { formatPlace, type SymbolPlace } from '../kernel/symbols.ts';
 import { StackProbe } from '../probes/stacks.ts';
+import type { Selection } from './select.ts';
 import { Session, type WatchOptions } from './session.ts';
 import { Watch } from './watch.ts';
 
 /** How often packets were dropped for one reason by way of one stack. */
 export interface DropStack {
-  /** The kernel's name. */
-  readonly reason: string;
+  /** The kernel's name; undefined on kernels that give none. */
+  readonly reason: string | undefined;
   readonly count: number;
   /** The function that gave the packet up first, then its callers. */
   readonly frames: readonly StackFrame[];
@@ -23,7 +24,7 @@ export interface StackFrame {
 }
 
 /** The reason that says nothing, for which one needs the stack. */
-const DEFAULT_REASONS = ['NOT_SPECIFIED'];
+const USUAL: Selection = { reasons: ['NOT_SPECIFIED'] };
 
 /** Kernel stacks that drop packets, counted in the kernel. */
 export class DropStacks extends Watch<StackProbe> {
@@ -40,13 +41,13 @@ export class DropStacks extends Watch<StackProbe> {
       const same = merged.get(key);
       const head = frames.slice(0, start).map((address) => this.#frame(address));
       merged.set(key, {
-        reason: host.reasons.name(reason),
+        reason: reason === undefined ? undefined : host.reasons.name(reason),
         count: count + (same?.count ?? 0),
         frames: same?.frames ?? story.map((address) => this.#frame(address)),
         head: same !== undefined && same.head.length > head.length ? same.head : head,
       });
     }
-    return [...merged.values()].sort((a, b) => b.count - a.count || (a.reason < b.reason ? -1 : 1));
+    return [...merged.values()].sort((a, b) => b.count - a.count || ((a.reason ?? '') < (b.reason ?? '') ? -1 : 1));
   }
 
   #frame(address: bigint): StackFrame {
@@ -61,13 +62,11 @@ export class DropStacks extends Watch<StackProbe> {
 }
 
 /**
- * Counts kernel stacks that drop packets, from now on; without `reasons`, those of drops that carry no reason.
+ * Counts kernel stacks that drop packets, from now on; without `reasons`, those of drops that carry no reason, which
+ * are all on kernels that give none.
  *
  * @throws SkbdropError: `usage` for a reason this kernel does not have, `permission`, `unsupported`, `rejected`
  */
 export function dropStacks(options: WatchOptions = {}): DropStacks {
-  const { reasons = [], notReasons = [] } = options;
-  const chosen = reasons.length > 0 || notReasons.length > 0;
-  const filtered = chosen ? options : { ...options, reasons: DEFAULT_REASONS };
-  return new DropStacks(Session.open(filtered, (account) => new StackProbe(account)));
+  return new DropStacks(Session.open(options, (account) => new StackProbe(account), USUAL));
 }

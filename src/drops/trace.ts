@@ -84,12 +84,16 @@ export class DropTrace extends Watch<TraceProbe> implements AsyncIterable<Drop> 
     }
   }
 
-  /** Which columns every drop lacks on this kernel, and why; undefined where none. */
-  get missingColumns(): string | undefined {
+  /** Which columns every drop lacks for want of fields to read, and why, in a sentence; nothing where all are there. */
+  get missingColumns(): readonly string[] {
     const { len, protocol, device } = this.session.probe.readable;
+    const { mayRead } = this.session.account.context;
     const columns = [!len && 'length', !protocol && 'protocol', !device && 'interface'].filter(Boolean);
-    if (columns.length === 0) return undefined;
-    return `no ${columns.join(', ')}: without BTF nothing says where they stand`;
+    if (columns.length === 0) return [];
+    const why = mayRead
+      ? 'without BTF nothing says where they stand'
+      : 'under lockdown=confidentiality the kernel lets no program read its memory';
+    return [`no ${columns.join(', ')}: ${why}`];
   }
 
   #drain<T>(reader: DropReader<T>): readonly Timed<T>[] {

@@ -24,6 +24,11 @@ export abstract class Watch<P extends Probe> {
     return this.session.host.release;
   }
 
+  /** Whether this kernel says why it drops: since Linux 5.17, and in some backports. */
+  get hasReasons(): boolean {
+    return this.session.hasReasons;
+  }
+
   /** What an expert may want to know of how it came to be attached. */
   get notes(): readonly string[] {
     return this.session.notes;
@@ -32,11 +37,12 @@ export abstract class Watch<P extends Probe> {
   /**
    * Reads the kernel's symbols now, off the event loop, instead of at the first function that needs a name.
    *
-   * @returns why functions will have no names, or undefined where they will
+   * @returns why functions will have no names, in a sentence; nothing where they will
    */
-  async loadSymbols(): Promise<string | undefined> {
+  async loadSymbols(): Promise<readonly string[]> {
     await this.session.host.symbols.load();
-    return this.session.host.symbols.problem;
+    const { problem } = this.session.host.symbols;
+    return problem === undefined ? [] : [problem];
   }
 
   /** Stops counting. What was counted stays readable, and is final. */

@@ -4,6 +4,8 @@ import { SkbdropError } from '../sys/errors.ts';
 import { elfSection } from './elf.ts';
 
 const BTF_FOLDER = '/sys/kernel/btf';
+/** The kernel's own, without its modules'. */
+export const KERNEL_BTF: string = `${BTF_FOLDER}/vmlinux`;
 const BTF_MAGIC = 0xeb9f; // include/uapi/linux/btf.h
 const ELF_MAGIC = 0x7f454c46;
 
@@ -12,21 +14,32 @@ const ELF_MAGIC = 0x7f454c46;
  * none that we understand: a newer kernel may have kinds of types that we do not know.
  */
 export function kernelBtf(): Btf | undefined {
-  const file = `${BTF_FOLDER}/vmlinux`;
-  if (!existsSync(file)) return undefined;
+  const btf = readKernelBtf();
+  return typeof btf === 'string' ? undefined : btf;
+}
+
+/** The running kernel's BTF, or why there is none, in a few words. */
+export function readKernelBtf(): Btf | string {
+  if (!existsSync(KERNEL_BTF))
+    return existsSync('/sys/kernel') ? 'not there' : 'not there: sysfs is not mounted on /sys';
   try {
-    return Btf.parse(readFileSync(file));
+    return Btf.parse(readFileSync(KERNEL_BTF));
   } catch (error) {
-    if (error instanceof BtfError) return undefined;
-    throw error;
+    if (error instanceof BtfError) return `not understood: ${error.message}`;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    return `not for this process to read (${code})`;
   }
+}
+
+/** Names of the loaded modules that have BTF. */
+export function btfModules(): readonly string[] {
+  return existsSync(BTF_FOLDER) ? readdirSync(BTF_FOLDER).filter((name) => name !== 'vmlinux') : [];
 }
 
 /** The BTF of each loaded module that has any, on top of the kernel's. A module whose BTF is damaged is left out. */
 export function* moduleBtfs(base: Btf): Generator<Btf> {
-  if (!existsSync(BTF_FOLDER)) return;
-  for (const module of readdirSync(BTF_FOLDER)) {
-    if (module === 'vmlinux') continue;
+  for (const module of btfModules()) {
     try {
       yield Btf.parse(readFileSync(`${BTF_FOLDER}/${module}`), base);
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Btf } from '../../btf/index.ts';
+import { SkbdropError } from '../sys/errors.ts';
 import type { TracepointFormat } from './tracefs.ts';
 
 /** The prefix of the core's reason names, which people leave out. */
@@ -16,6 +17,14 @@ const NOT_REASONS = new Set([
   'SKB_DROP_REASON_MAX',
   'SKB_DROP_REASON_SUBSYS_MASK',
 ]);
+
+/** Something was asked for that needs reasons, and this kernel's tracepoint carries none. */
+export class NoReasonsError extends SkbdropError {
+  /** @param so what follows: "so none can be chosen" */
+  constructor(so: string, hint: string) {
+    super('unsupported', `this kernel gives no reason for a drop (Linux 5.17 and later do), ${so}`, { hint });
+  }
+}
 
 export interface Reason {
   readonly number: number;

@@ -140,6 +140,8 @@ export class Symbolizer {
   readonly #file: string;
   #symbols: KernelSymbols | undefined;
   #reloads = 0;
+  /** Why the file cannot be read. */
+  #refusal: string | undefined;
   readonly #returns = new Map<bigint, SymbolPlace | undefined>();
 
   constructor(file: string = '/proc/kallsyms') {
@@ -148,14 +150,26 @@ export class Symbolizer {
 
   /** Reads the symbols ahead of the first question. The kernel takes its time to write them out. */
   async load(): Promise<void> {
-    this.#symbols ??= new KernelSymbols(await readFile(this.#file).catch(emptyIfMissing));
+    this.#symbols ??= new KernelSymbols(await readFile(this.#file).catch((error: unknown) => this.#nothing(error)));
+  }
+
+  /** How many symbols there are. */
+  get count(): number {
+    return this.#table().count;
+  }
+
+  /** Whether there are symbols whose addresses are not shown to this process. */
+  get hidden(): boolean {
+    return this.count > 0 && this.#table().hidden;
   }
 
   /** Why there are no names, or undefined where there are. */
   get problem(): string | undefined {
-    if (this.#table().count === 0)
-      return 'the kernel lists no symbols (CONFIG_KALLSYMS is off), so functions are shown as numbers';
-    if (!this.#table().hidden) return undefined;
+    if (this.count === 0) {
+      const why = this.#refusal ?? 'the kernel lists no symbols (CONFIG_KALLSYMS is off)';
+      return `${why}, so functions are shown as numbers`;
+    }
+    if (!this.hidden) return undefined;
     return (
       'the kernel hides its addresses from this process, so functions are shown as numbers; ' +
       'run as root (or with CAP_SYSLOG), with sysctl kernel.kptr_restrict=1 or 0'
@@ -182,8 +196,16 @@ export class Symbolizer {
     try {
       return readFileSync(this.#file);
     } catch (error) {
-      return emptyIfMissing(error);
+      return this.#nothing(error);
     }
+  }
+
+  /** A kernel without CONFIG_KALLSYMS has no such file, and not everybody may read it: no symbols, which is no fault. */
+  #nothing(error: unknown): Buffer {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES' || code === 'EPERM') this.#refusal = `${this.#file} cannot be read (${code})`;
+    else if (code !== 'ENOENT') throw error;
+    return Buffer.alloc(0);
   }
 
   #table(): KernelSymbols {
@@ -193,12 +215,6 @@ export class Symbolizer {
 }
 
 const MAX_RELOADS = 4;
-
-/** A kernel without CONFIG_KALLSYMS has no such file: no symbols, which is no fault. */
-function emptyIfMissing(error: unknown): Buffer {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
-  throw error;
-}
 
 /** `tcp_v4_rcv+0x9d`, `br_handle_frame+0x1 [bridge]`, or `0xffffffff81234567` where the place is not known. */
 export function formatPlace(place: SymbolPlace | undefined, address: bigint): string {

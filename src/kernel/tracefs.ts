@@ -39,13 +39,22 @@ const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
  */
 export function tracepointFormat(name: string): TracepointFormat {
   return explainPermission('read tracefs', TRACEFS, () => {
-    const mounted = MOUNT_POINTS.find((folder) => isThere(`${folder}/events`));
+    const mounted = mountedTracefs();
     if (mounted !== undefined) return readFormat(mounted, name);
     using mount: Fd = explainPermission('read tracefs, which is not mounted', ['CAP_SYS_ADMIN'], () =>
       detachedMount('tracefs'),
     );
     return readFormat(`/proc/self/fd/${mount.fd}`, name);
   });
+}
+
+/**
+ * Where tracefs is mounted; undefined where it is not, or not where it is by custom.
+ *
+ * @throws SyscallError EACCES where this process may not look
+ */
+export function mountedTracefs(): string | undefined {
+  return MOUNT_POINTS.find((folder) => isThere(`${folder}/events`));
 }
 
 /** access(2), and with it existsSync(), does not know of capabilities; stat(2) does. */

@@ -15,6 +15,7 @@ import {
   r0,
   r1,
   r2,
+  r3,
   r6,
   r7,
   r8,
@@ -32,7 +33,8 @@ import { type ReasonFilter, rejectUnless } from './reason-filter.ts';
  *     0  seen       drops that reached the program
  *     8  filtered   … that the filter left out
  *    16  surplus    … that came after the limit (-n) was reached
- *    24  lost       for each way to lose a drop, how many of each reason (CORE_REASONS + 1 words a way)
+ *    24  lost       for each way to lose a drop, how many of each reason (CORE_REASONS + 1 words a way; one word
+ *                   on kernels that give no reason)
  *     …  counters   the program's own, behind the books so that one lookup serves both
  *
  * What passed is seen - filtered - surplus, and has to be what was reported plus what was lost.
@@ -67,7 +69,9 @@ export const drop: Readonly<Record<'context' | 'skb' | 'reason' | 'location' | '
   books: r9,
 };
 
+// enum bpf_func_id; bpf_map_push_elem() requires Linux 4.20.
 const BPF_MAP_LOOKUP_ELEM = 1;
+const BPF_MAP_PUSH_ELEM = 87;
 
 export interface AccountOptions {
   readonly context: DropContext;
@@ -76,6 +80,8 @@ export interface AccountOptions {
   readonly limit: number | undefined;
   /** Whether per-CPU counters can be added to with plain instructions. See Host.guardsReentry. */
   readonly guardsReentry: boolean;
+  /** false before Linux 5.12: the kernel's atomic instructions do not say what stood there before. */
+  readonly fetchesAtomically?: boolean;
 }
 
 /** The frame that all programs share: prologue, filter, limit, books, epilogue. */
@@ -102,24 +108,33 @@ export class Account {
       valueSize: this.countersAt + 8 * this.#counters,
       maxEntries: 1,
     } as const;
-    const limit = { name: 'limit', type: 'ARRAY', keySize: 4, valueSize: 8, maxEntries: 1 } as const;
-    return this.#options.limit === undefined ? [books] : [books, limit];
+    const { limit } = this.#options;
+    return limit === undefined ? [books] : [books, this.#fetches ? drawnNumber : roomFor(limit)];
+  }
+
+  get #fetches(): boolean {
+    return this.#options.fetchesAtomically ?? true;
+  }
+
+  /** Words a way to lose a drop takes in the books. */
+  get #tableWords(): number {
+    return this.#options.context.hasReason ? TABLE_WORDS : 1;
   }
 
   /** Byte offset of the program's own counters in the books. */
   get countersAt(): number {
-    return LOST + 8 * TABLE_WORDS * this.#ways.length;
+    return LOST + 8 * this.#tableWords * this.#ways.length;
   }
 
   /**
    * A whole program: `body` runs for each drop that passes, and falls through (or jumps to 'out') when it is done.
-   * `reason` and `books` are in their registers, and what it says that it `needs`.
+   * `books` is in its register, `reason` where the kernel gives one, and what the body says that it `needs`.
    */
   program(needs: readonly ('skb' | 'location')[], body: Code): Code {
     const { context, filter, limit } = this.#options;
     return [
       comment('r6 = ctx', mov(drop.context, r1)),
-      context.argument(drop.reason, drop.context, 'reason'),
+      context.hasReason ? context.argument(drop.reason, drop.context, 'reason') : [],
       needs.includes('location') ? context.argument(drop.location, drop.context, 'location') : [],
       needs.includes('skb') ? context.argument(drop.skb, drop.context, 'skb') : [],
       comment('key 0 on the stack', store.u32(fp, -4, 0)),
@@ -147,14 +162,33 @@ export class Account {
     ];
   }
 
-  /** The counter that all CPUs share: who draws a number below the limit may pass. */
   #countDown(limit: number): Code {
+    return this.#fetches ? this.#drawNumber(limit) : this.#takeRoom();
+  }
+
+  /** The counter that all CPUs share: who draws a number below the limit may pass. */
+  #drawNumber(limit: number): Code {
     return [
       lookup('limit', -4),
       jump.eq(r0, 0, 'out'),
       mov(r1, 1),
       comment('r1 = how many passed before this one', atomic64.fetchAdd(r0, 0, r1)),
       jump.ge(r1, limit, 'surplus'),
+    ];
+  }
+
+  /**
+   * The queue that all CPUs share and nobody empties: who finds room may pass. One byte of the stack goes in, which
+   * one does not matter.
+   */
+  #takeRoom(): Code {
+    return [
+      mapFd(r1, { name: 'limit' }),
+      mov(r2, fp),
+      alu64.add(r2, -4),
+      mov(r3, 0),
+      comment('fails once as many have passed as the queue has room for', call(BPF_MAP_PUSH_ELEM, 'bpf_map_push_elem')),
+      jump.ne(r0, 0, 'surplus'),
     ];
   }
 
@@ -165,11 +199,12 @@ export class Account {
       : [mov(r0, 1), atomic64.add(base, offset, r0)];
   }
 
-  /** Counts this drop as lost in one way, by its reason. Uses r0-r2. */
+  /** Counts this drop as lost in one way, by its reason where it has one. Uses r0-r2. */
   lost(way: LossWay): Code {
     const index = this.#ways.indexOf(way);
     if (index < 0) throw new RangeError(`this program does not count drops lost by ${way}`);
-    const table = LOST + 8 * TABLE_WORDS * index;
+    const table = LOST + 8 * this.#tableWords * index;
+    if (!this.#options.context.hasReason) return comment(`lost: ${way}`, this.bump(drop.books, table));
     const counted = `lost_${way}`;
     return comment(`lost: ${way}, by reason`, [
       mov(r1, drop.reason),
@@ -184,8 +219,16 @@ export class Account {
   }
 
   read(program: Program): Books {
-    return readBooks(program.map('books'), this.#ways, this.#counters, this.countersAt);
+    return readBooks(program.map('books'), this.#ways, this.#tableWords, this.#counters, this.countersAt);
   }
+}
+
+/** A number that is drawn, and goes up by one each time. */
+const drawnNumber: MapSpec = { name: 'limit', type: 'ARRAY', keySize: 4, valueSize: 8, maxEntries: 1 };
+
+/** A queue takes exactly as many values as it has room for, whoever comes first. Requires Linux 4.20. */
+function roomFor(limit: number): MapSpec {
+  return { name: 'limit', type: 'QUEUE', keySize: 0, valueSize: 1, maxEntries: limit };
 }
 
 /** r0 = the address of the map's value for the key at fp + `keyAt`, or 0. Uses r1-r5. */
@@ -203,21 +246,31 @@ export interface Books {
   readonly seen: number;
   readonly filtered: number;
   readonly surplus: number;
-  /** By way and reason; the reason is undefined for those of subsystems, which share a counter. */
+  /**
+   * By way and reason; the reason is undefined for those of subsystems, which share a counter, and for all on kernels
+   * that give none.
+   */
   readonly lost: readonly { readonly way: LossWay; readonly reason: number | undefined; readonly count: number }[];
   /** The program's own counters. */
   readonly counters: Float64Array;
 }
 
-function readBooks(map: BpfMap, ways: readonly LossWay[], counters: number, countersAt: number): Books {
+function readBooks(
+  map: BpfMap,
+  ways: readonly LossWay[],
+  tableWords: number,
+  counters: number,
+  countersAt: number,
+): Books {
   const value = map.lookup(u32Key(0));
   if (value === undefined) throw new RangeError('an array without its first element');
   const words = sumCounters(value, map.valueStride, countersAt / 8 + counters);
   const lost = ways.flatMap((way, index) => {
-    const start = LOST / 8 + TABLE_WORDS * index;
-    return Array.from(words.subarray(start, start + TABLE_WORDS), (count, reason) => ({
+    const start = LOST / 8 + tableWords * index;
+    return Array.from(words.subarray(start, start + tableWords), (count, reason) => ({
       way,
-      reason: reason < CORE_REASONS ? reason : undefined,
+      // The last word is for those without a number of their own; where reasons are not given it is the only one.
+      reason: reason < tableWords - 1 ? reason : undefined,
       count,
     })).filter(({ count }) => count > 0);
   });

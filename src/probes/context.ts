@@ -41,9 +41,11 @@ export interface DropContext {
   readonly returns: 0 | 1;
   /** False on kernels whose tracepoint carries no reason. */
   readonly hasReason: boolean;
+  /** False where the kernel lets no program read its memory: lockdown=confidentiality. */
+  readonly mayRead: boolean;
   /** dst = an argument of the tracepoint; `ctx` holds what the program was given in r1. */
   argument(dst: Register, ctx: Register, argument: Argument): Code;
-  /** Whether `field()` can read this path, `sk_buff.len`: the type information must be there. */
+  /** Whether `field()` can read this path, `sk_buff.len`: the type information must be there, and no lockdown. */
   canRead(path: string): boolean;
   /** dst = the field of the structure that `base` points at, zero-extended; 0 where the memory cannot be read. */
   field(dst: Register, base: Register, path: string): Code;
@@ -56,18 +58,28 @@ const SCRATCH = -512;
 const BPF_PROBE_READ_KERNEL = 113; // enum bpf_func_id, include/uapi/linux/bpf.h; requires Linux 5.5
 
 /**
+ * What a program goes without, where the kernel has refused it otherwise. Some things kernels say only by refusing: how
+ * many arguments a tracepoint has where there is no BTF, and that lockdown forbids reading memory.
+ */
+export interface Without {
+  readonly reason?: boolean;
+  /** Fields of structures. */
+  readonly memory?: boolean;
+}
+
+/**
  * The context reader for one way to attach.
  *
  * @throws NotSupportedError where this kernel cannot be attached to in this way; PermissionError
  */
-export function dropContext(mode: AttachMode, host: Host): DropContext {
+export function dropContext(mode: AttachMode, host: Host, without: Without = {}): DropContext {
   switch (mode) {
     case 'tp_btf':
       return tracingContext(host.btf);
     case 'raw_tp':
-      return rawTracepointContext(host.btf);
+      return rawTracepointContext(host.btf, without);
     case 'tracepoint':
-      return tracepointContext(host.tracepoint().fields, host.btf);
+      return tracepointContext(host.tracepoint().fields, host.btf, without);
   }
 }
 
@@ -83,6 +95,7 @@ function tracingContext(btf: Btf | undefined): DropContext {
     program: { type: 'TRACING', attachBtfId },
     returns: 0,
     hasReason: names.includes('reason'),
+    mayRead: true,
     argument: argumentOf(names),
     canRead: (path) => btf.tryField(path) !== undefined,
     field: (dst, base, path) => {
@@ -104,20 +117,24 @@ function tracingContext(btf: Btf | undefined): DropContext {
  * Needs neither BTF nor tracefs for the arguments. How many there are, the kernel says by refusing to attach a
  * program that reads more (v5.4 kernel/trace/bpf_trace.c, max_ctx_offset); fields need BTF for their offsets.
  */
-function rawTracepointContext(btf: Btf | undefined): DropContext {
-  const names = argumentNames(btf) ?? ['skb', 'location', 'reason'];
+function rawTracepointContext(btf: Btf | undefined, without: Without): DropContext {
+  const names = argumentNames(btf) ?? ARGUMENTS.slice(0, without.reason ? 2 : 3);
   return {
     mode: 'raw_tp',
     program: { type: 'RAW_TRACEPOINT' },
     returns: 0,
     hasReason: names.includes('reason'),
     argument: argumentOf(names),
-    ...readerByHelper(btf),
+    ...readerByHelper(btf, without),
   };
 }
 
 /** The textbook way: the arguments stand in the tracepoint's record, where its format file says. */
-function tracepointContext(record: ReadonlyMap<string, TracepointField>, btf: Btf | undefined): DropContext {
+function tracepointContext(
+  record: ReadonlyMap<string, TracepointField>,
+  btf: Btf | undefined,
+  without: Without,
+): DropContext {
   const column = { skb: 'skbaddr', location: 'location', reason: 'reason' } as const;
   return {
     mode: 'tracepoint',
@@ -132,17 +149,25 @@ function tracepointContext(record: ReadonlyMap<string, TracepointField>, btf: Bt
         loadBytes(dst, ctx, field.offset, field.size),
       );
     },
-    ...readerByHelper(btf),
+    ...readerByHelper(btf, without),
   };
 }
 
-/** The names of the tracepoint's arguments, in order, from the prototype of its BPF stub. */
-function argumentNames(btf: Btf | undefined): readonly string[] | undefined {
+/** The arguments of every kernel so far, in order; each kernel has the first two or more of them. */
+const ARGUMENTS: readonly string[] = ['skb', 'location', 'reason', 'rx_sk'];
+
+/**
+ * The names of the tracepoint's arguments, in order, from the prototype of its BPF stub. BTF may lack that function,
+ * because it cannot be traced itself; then the typedef says at least how many there are.
+ */
+export function argumentNames(btf: Btf | undefined): readonly string[] | undefined {
   // The stub's first parameter is its own data pointer; programs do not see it.
-  return btf
-    ?.func(`__bpf_trace_${TRACEPOINT.name}`)
-    ?.params.slice(1)
-    .map((parameter) => parameter.name);
+  const named = btf?.func(`__bpf_trace_${TRACEPOINT.name}`)?.params.slice(1);
+  if (btf === undefined || named !== undefined) return named?.map(({ name }) => name);
+  const typedef = btf.find(`btf_trace_${TRACEPOINT.name}`, 'typedef');
+  const pointer = typedef === undefined ? undefined : btf.resolve(typedef);
+  const prototype = pointer?.kind === 'ptr' ? btf.resolve(pointer.type) : undefined;
+  return prototype?.kind === 'func_proto' ? ARGUMENTS.slice(0, prototype.params.length - 1) : undefined;
 }
 
 /** The arguments are an array of 64-bit words. */
@@ -157,7 +182,10 @@ function argumentOf(names: readonly string[]): DropContext['argument'] {
 }
 
 /** Fields read by bpf_probe_read_kernel(), which leaves zeros where the memory is not there. */
-function readerByHelper(btf: Btf | undefined): Pick<DropContext, 'canRead' | 'field' | 'copyField'> {
+function readerByHelper(
+  btf: Btf | undefined,
+  { memory: forbidden = false }: Without,
+): Pick<DropContext, 'mayRead' | 'canRead' | 'field' | 'copyField'> {
   const need = (path: string): Field => {
     if (btf === undefined) throw new NotSupportedError('BTF to find fields by');
     return btf.field(path);
@@ -171,7 +199,8 @@ function readerByHelper(btf: Btf | undefined): Pick<DropContext, 'canRead' | 'fi
     call(BPF_PROBE_READ_KERNEL, 'bpf_probe_read_kernel'),
   ];
   return {
-    canRead: (path) => btf?.tryField(path) !== undefined,
+    mayRead: !forbidden,
+    canRead: (path) => !forbidden && btf?.tryField(path) !== undefined,
     field: (dst, base, path) => {
       const field = need(path);
       return comment(origin(dst, path, field), [

@@ -16,8 +16,10 @@ import {
 } from '../../asm/index.ts';
 import { type MapSpec, sumCounters, u32Key } from '../bpf/map.ts';
 import type { Program, ProgramSpec } from '../bpf/program.ts';
-import { NotSupportedError } from '../sys/errors.ts';
+import { NoReasonsError } from '../kernel/reasons.ts';
+import { NotSupportedError, SkbdropError } from '../sys/errors.ts';
 import { Account, type AccountOptions, type Books, CORE_REASONS, drop, lookup } from './account.ts';
+import type { DropContext } from './context.ts';
 import { tally } from './tally.ts';
 
 /** A length has 32 bits: bucket 0 is for 0, bucket n for 2^(n-1) to 2^n - 1. */
@@ -52,14 +54,19 @@ export class HistProbe {
   readonly #account: Account;
   readonly #split: boolean;
 
-  /** @throws NotSupportedError where nothing says at which offset the length stands */
+  /**
+   * @throws NotSupportedError where nothing says at which offset the length stands; NoReasonsError where it is to be
+   *         split and the kernel gives no reasons; SkbdropError `permission` under lockdown
+   */
   constructor(options: AccountOptions, split: boolean) {
     const { context } = options;
-    if (!context.canRead('sk_buff.len')) {
-      throw new NotSupportedError('BTF, which says where the length stands in struct sk_buff', {
-        hint: 'Kernels built with CONFIG_DEBUG_INFO_BTF have it; give the BTF of this very kernel with --btf FILE',
-      });
+    if (split && !context.hasReason) {
+      throw new NoReasonsError(
+        'so lengths cannot be told apart by reason',
+        'Without --by there is one histogram for all drops',
+      );
     }
+    if (!context.canRead('sk_buff.len')) throw unreadable(context);
     const account = new Account(options, split ? ['map_full'] : [], split ? 0 : BUCKETS);
     this.#account = account;
     this.#split = split;
@@ -99,6 +106,17 @@ export class HistProbe {
     for (const [key, value] of hash.entries()) add(key.readUInt32LE(0), value, hash.valueStride);
     return { books, histograms };
   }
+}
+
+function unreadable({ mayRead }: DropContext): SkbdropError {
+  if (!mayRead) {
+    return new SkbdropError('permission', 'cannot read the lengths of packets: the kernel is locked down', {
+      hint: 'Under lockdown=confidentiality --attach tp_btf reads them, where the kernel has BTF; top counts without',
+    });
+  }
+  return new NotSupportedError('BTF, which says where the length stands in struct sk_buff', {
+    hint: 'Kernels built with CONFIG_DEBUG_INFO_BTF have it; give the BTF of this very kernel with --btf FILE',
+  });
 }
 
 /** bucket = 0 for a length of 0, else 1 + floor(log2 length), by halving the bits that are left. Changes `length`. */

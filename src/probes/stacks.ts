@@ -27,7 +27,7 @@ const stackMap: Omit<MapSpec, 'valueSize'> = {
   maxEntries: MAX_STACKS,
 };
 
-/** The key: u32 reason, s32 stack id, u64 location. */
+/** The key: u32 reason (0 where the kernel gives none), s32 stack id, u64 location. */
 const KEY_SIZE = 16;
 const countMap: MapSpec = {
   name: 'counts',
@@ -38,7 +38,8 @@ const countMap: MapSpec = {
 };
 
 export interface StackCount {
-  readonly reason: number;
+  /** undefined on kernels that give none. */
+  readonly reason: number | undefined;
   /** Where the packet was given up: one of the frames. */
   readonly location: bigint;
   /** Return addresses, the innermost first, as the kernel collected them. */
@@ -50,15 +51,17 @@ export interface StackCount {
 export class StackProbe {
   readonly spec: ProgramSpec;
   readonly #account: Account;
+  readonly #hasReason: boolean;
 
   constructor(options: AccountOptions) {
     const account = new Account(options, ['map_full', 'stack_collision', 'stack_unreadable']);
     this.#account = account;
+    this.#hasReason = options.context.hasReason;
     this.spec = {
       name: 'stacks',
       ...options.context.program,
       maps: [...account.maps, { ...stackMap, valueSize: 8 * maxFrames() }, countMap],
-      code: account.program(['location'], countStack(account)),
+      code: account.program(['location'], countStack(account, this.#hasReason)),
     };
   }
 
@@ -73,8 +76,9 @@ export class StackProbe {
     for (const [key, value] of counts.entries()) {
       const count = sumCounters(value, counts.valueStride, 1)[0]!;
       if (count === 0) continue;
+      const reason = this.#hasReason ? key.readUInt32LE(0) : undefined;
       const frames = this.#framesOf(program, key.readUInt32LE(4));
-      stacks.push({ reason: key.readUInt32LE(0), location: key.readBigUInt64LE(8), frames, count });
+      stacks.push({ reason, location: key.readBigUInt64LE(8), frames, count });
     }
     return { books, stacks };
   }
@@ -100,7 +104,7 @@ export class StackProbe {
  * is refused (EEXIST) and tries again without its innermost frame, which is the tracepoint's own and gives it
  * another hash; only when that is taken too is the drop lost.
  */
-function countStack(account: Account): Code {
+function countStack(account: Account, hasReason: boolean): Code {
   const key = -KEY_SIZE;
   const getStack = (skip: number): Code => [
     mov(r1, drop.context),
@@ -122,7 +126,7 @@ function countStack(account: Account): Code {
     jump.always('out'),
     label('have_stack'),
     comment('the key: reason, stack, location', [
-      store.u32(fp, key, drop.reason),
+      store.u32(fp, key, hasReason ? drop.reason : 0),
       store.u32(fp, key + 4, r0),
       store.u64(fp, key + 8, drop.location),
     ]),

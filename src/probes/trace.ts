@@ -33,7 +33,7 @@ const NAME_SIZE = 16;
 const record = {
   time: 0, // u64, CLOCK_MONOTONIC in ns
   location: 8, // u64, return address
-  reason: 16, // u32
+  reason: 16, // u32; 0 where the kernel gives none
   len: 20, // u32
   skbIif: 24, // u32
   ifindex: 28, // u32
@@ -52,7 +52,8 @@ const devicePaths = ['sk_buff.dev', 'net_device.name', 'net_device.ifindex', 'ne
 /** A drop as the kernel recorded it, but for its time. */
 export interface DropRecord {
   readonly location: bigint;
-  readonly reason: number;
+  /** undefined on kernels that give none. */
+  readonly reason: number | undefined;
   /** skb->len: bytes, from whichever header the packet had been parsed to. */
   readonly len: number | undefined;
   /** EtherType, `0x0800`; undefined where the packet has none (0). */
@@ -74,7 +75,12 @@ export class TraceProbe {
   readonly spec: ProgramSpec;
   readonly ring: MapSpec;
   /** Which columns this kernel lets us read; the others are absent from every drop. */
-  readonly readable: { readonly len: boolean; readonly protocol: boolean; readonly device: boolean };
+  readonly readable: {
+    readonly reason: boolean;
+    readonly len: boolean;
+    readonly protocol: boolean;
+    readonly device: boolean;
+  };
   readonly #account: Account;
 
   /** @param ringBytes size of the ring buffer, rounded up to what the kernel accepts */
@@ -83,6 +89,7 @@ export class TraceProbe {
     const account = new Account(options, ['ring_full']);
     this.#account = account;
     this.readable = {
+      reason: context.hasReason,
       len: context.canRead('sk_buff.len'),
       protocol: context.canRead('sk_buff.protocol'),
       device: context.canRead('sk_buff.skb_iif') && devicePaths.every((path) => context.canRead(path)),
@@ -98,11 +105,11 @@ export class TraceProbe {
 
   /** Writes the record to the stack. */
   #fill(context: DropContext): Code {
-    const { skb, reason, location } = drop;
-    const { len, protocol, device } = this.readable;
+    const { skb, location } = drop;
+    const { reason, len, protocol, device } = this.readable;
     const absent = (what: string, at: number): Code => comment(`${what} is not known`, store.u32(fp, at, 0));
     return [
-      store.u32(fp, AT + record.reason, reason),
+      reason ? store.u32(fp, AT + record.reason, drop.reason) : absent('the reason', AT + record.reason),
       store.u64(fp, AT + record.location, location),
       comment('r0 = CLOCK_MONOTONIC', call(BPF_KTIME_GET_NS, 'bpf_ktime_get_ns')),
       store.u64(fp, AT + record.time, r0),
@@ -174,10 +181,10 @@ export class TraceProbe {
   /** Everything else about the drop at `offset`, which is the same where `sameDrop` says so. */
   decode(data: DataView, offset: number): DropRecord {
     const u32 = (at: number): number => data.getUint32(offset + at, true);
-    const { len, protocol, device } = this.readable;
+    const { reason, len, protocol, device } = this.readable;
     return {
       location: data.getBigUint64(offset + record.location, true),
-      reason: u32(record.reason),
+      reason: reason ? u32(record.reason) : undefined,
       len: len ? u32(record.len) : undefined,
       // Zero is no EtherType: a packet of a family that has none, or one that is still being built.
       protocol: (protocol && data.getUint16(offset + record.protocol, false)) || undefined,

@@ -68,6 +68,7 @@ export const bpfAttr = {
   INFO_BY_FD: { bpf_fd: [0, 4], info_len: [4, 4], info: [8, 'ptr'] },
   GET_ID: { id: [0, 4], next_id: [4, 4], open_flags: [8, 4] },
   RAW_TRACEPOINT_OPEN: { name: [0, 'ptr'], prog_fd: [8, 4], cookie: [16, 8] },
+  LINK_CREATE: { prog_fd: [0, 4], target_fd: [4, 4], attach_type: [8, 4] },
   ENABLE_STATS: { type: [0, 4] },
 } as const;
 

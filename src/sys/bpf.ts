@@ -26,6 +26,7 @@ const BPF = {
   BTF_GET_FD_BY_ID: 19,
   BTF_GET_NEXT_ID: 23,
   MAP_LOOKUP_BATCH: 24,
+  LINK_CREATE: 28,
   ENABLE_STATS: 32,
 } as const;
 
@@ -36,6 +37,7 @@ export const MapType = {
   PERCPU_HASH: 5,
   PERCPU_ARRAY: 6,
   STACK_TRACE: 7,
+  QUEUE: 22,
   RINGBUF: 27,
 } as const;
 
@@ -43,7 +45,7 @@ export const MapType = {
 export const ProgType = { TRACEPOINT: 5, XDP: 6, RAW_TRACEPOINT: 17, TRACING: 26 } as const;
 
 /** enum bpf_attach_type. */
-export const AttachType = { TRACE_RAW_TP: 23, XDP: 37 } as const;
+export const AttachType = { TRACE_RAW_TP: 23, XDP: 37, PERF_EVENT: 41 } as const;
 
 /** Flags of a map update. */
 export const BPF_ANY = 0;
@@ -199,6 +201,20 @@ export function progTestRun(program: Fd, run: TestRun): number {
 export function rawTracepointOpen(program: Fd, name: string | undefined): Fd {
   const [result] = bpf('RAW_TRACEPOINT_OPEN', bpfAttr.RAW_TRACEPOINT_OPEN, { name: name ?? 0, prog_fd: program.fd });
   return new Fd(check('RAW_TRACEPOINT_OPEN', result), `link ${name ?? program.what}`);
+}
+
+/**
+ * BPF_LINK_CREATE: binds a program to what `target` is a descriptor of. Requires Linux 5.7; of perf events, 5.15.
+ *
+ * @returns the link, or the negative errno
+ */
+export function linkCreate(program: Fd, target: number, attachType: number): Fd | number {
+  const [result] = bpf('LINK_CREATE', bpfAttr.LINK_CREATE, {
+    prog_fd: program.fd,
+    target_fd: target,
+    attach_type: attachType,
+  });
+  return result < 0 ? result : new Fd(result, `link ${program.what}`);
 }
 
 /** What the kernel says of a loaded program. Fields an older kernel does not fill are zero; `length` tells. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -78,6 +78,21 @@ export class Scratch {
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
   }
+}
+
+/** The words that run a copy of skbdrop that other users can read, wherever the checkout lies. */
+export function copyForOthers(scratch: Scratch): readonly string[] {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const folder = scratch.file('copy');
+  mkdirSync(`${folder}/node_modules`, { recursive: true });
+  cpSync(`${root}/dist`, `${folder}/dist`, { recursive: true });
+  cpSync(`${root}/package.json`, `${folder}/package.json`);
+  for (const name of ['koffi', '@koromix', 'elfy', 'endian-reader']) {
+    if (existsSync(`${root}/node_modules/${name}`)) {
+      cpSync(`${root}/node_modules/${name}`, `${folder}/node_modules/${name}`, { recursive: true });
+    }
+  }
+  return [process.execPath, `${folder}/dist/bin/skbdrop.js`];
 }
 
 /** Waits until a file is there. */

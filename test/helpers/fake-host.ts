@@ -22,6 +22,8 @@ export interface KernelOptions {
   /** Further enums, by name. */
   readonly enums?: Readonly<Record<string, readonly (readonly [name: string, value: number])[]>>;
   readonly guardsReentry?: boolean;
+  /** Leaves out the function that names the tracepoint's arguments. */
+  readonly stub?: boolean;
   /** Leaves `struct sk_buff` and all others out. */
   readonly structs?: boolean;
 }
@@ -75,7 +77,7 @@ export function kernelBlob(options: KernelOptions = {}): { blob: Uint8Array; bui
   const skb = b.fwd('sk_buff');
   const types: Readonly<Record<string, number>> = { skb: b.ptr(skb), location: b.ptr(0), reason: u32, rx_sk: b.ptr(0) };
   const proto = b.proto(0, [['__data', b.ptr(0)], ...parameters.map((name) => [name, types[name]!] as const)]);
-  b.func('__bpf_trace_kfree_skb', proto);
+  if (options.stub !== false) b.func('__bpf_trace_kfree_skb', proto);
   b.typedef('btf_trace_kfree_skb', b.ptr(proto));
   if (options.guardsReentry !== false) b.func('bpf_prog_inc_misses_counter', b.proto(0, []));
   if (reasons.length > 0) b.enum('skb_drop_reason', reasons);

@@ -1,10 +1,21 @@
 import { closeSync } from 'node:fs';
+import {
+  AtomicOp,
+  Class,
+  classOf,
+  decode,
+  type Instruction,
+  JumpOp,
+  Mode,
+  modeOf,
+  operationOf,
+} from '../../asm/index.ts';
 import { possibleCpus } from '../../src/sys/cpus.ts';
 import { errno } from '../../src/sys/syscall.ts';
 import { FakeNative, realFd } from './fake-native.ts';
 import { Cpu, type Memory } from './interpret.ts';
 
-const type = { HASH: 1, ARRAY: 2, PERCPU_HASH: 5, PERCPU_ARRAY: 6, STACK_TRACE: 7, RINGBUF: 27 } as const;
+const type = { HASH: 1, ARRAY: 2, PERCPU_HASH: 5, PERCPU_ARRAY: 6, STACK_TRACE: 7, QUEUE: 22, RINGBUF: 27 } as const;
 
 /** A map as the kernel keeps it: for each key a value, or one for each CPU. */
 class FakeMap {
@@ -15,7 +26,7 @@ class FakeMap {
   readonly name: string;
   /** By key in hexadecimal; one value a CPU, or one in all. */
   readonly values: Map<string, Memory[]> = new Map();
-  /** Records of a ring buffer. */
+  /** Records of a ring buffer, values of a queue. */
   readonly records: Buffer[] = [];
   readonly #start: bigint;
   #used = 0n;
@@ -56,6 +67,8 @@ class FakeMap {
 export class FakeKernel extends FakeNative {
   readonly maps: Map<number, FakeMap> = new Map();
   readonly programs: Map<number, Uint8Array> = new Map();
+  /** Maps so far, the closed ones too, whose descriptors come again: each has memory of its own. */
+  #made = 0;
   /** What the next call of a bpf command is refused with, once. */
   readonly refuse: Map<number, number> = new Map();
   /** Whether maps can be read in batches. */
@@ -66,6 +79,12 @@ export class FakeKernel extends FakeNative {
   time = 0n;
   /** The answer of bpf_get_stackid(), or of the first and the second call. */
   stackIds: readonly number[] = [0];
+  /** Arguments of the tracepoint: 2 before Linux 5.17. */
+  arguments = 4;
+  /** Whether there are atomic instructions that fetch: since Linux 5.12. */
+  fetches = true;
+  /** Whether programs may read memory: not under lockdown=confidentiality. */
+  reads = true;
   /** Room for records in each ring buffer. */
   ringRoom: number = Number.POSITIVE_INFINITY;
 
@@ -90,7 +109,7 @@ export class FakeKernel extends FakeNative {
     switch (command) {
       case 0: {
         const fd = realFd();
-        this.maps.set(fd, new FakeMap(attr, 0xffff_9000_0000_0000n + BigInt(this.maps.size) * 0x1_0000_0000n));
+        this.maps.set(fd, new FakeMap(attr, 0xffff_9000_0000_0000n + BigInt(this.#made++) * 0x1_0000_0000n));
         return fd;
       }
       case 1:
@@ -98,20 +117,50 @@ export class FakeKernel extends FakeNative {
       case 4:
         return this.#nextKey(attr);
       case 5: {
+        const code = Buffer.from(this.at(attr.readBigUInt64LE(8), attr.readUInt32LE(4) * 8));
+        const objection = this.#objection(decode(code, 'little'));
+        if (objection !== undefined) {
+          const logSize = attr.readUInt32LE(28);
+          if (logSize > 0) this.at(attr.readBigUInt64LE(32), logSize).write(`${objection}\n`);
+          return -errno.EINVAL;
+        }
         const fd = realFd();
-        this.programs.set(fd, Buffer.from(this.at(attr.readBigUInt64LE(8), attr.readUInt32LE(4) * 8)));
+        this.programs.set(fd, code);
         return fd;
       }
       case 15:
         // Of bpf_prog_info everything is zero: nothing was missed.
         return 0;
       case 17:
-        return realFd();
+        return this.#argumentsRead(attr.readUInt32LE(8)) > this.arguments ? -errno.EINVAL : realFd();
       case 24:
         return this.batches ? this.#batch(attr) : -errno.EINVAL;
       default:
         return -errno.EINVAL;
     }
+  }
+
+  /** What the verifier of an older or locked-down kernel says (v5.10 kernel/bpf/verifier.c). */
+  #objection(code: readonly Instruction[]): string | undefined {
+    const isStore = ({ opcode }: Instruction): boolean =>
+      classOf(opcode) === Class.stx && modeOf(opcode) === Mode.atomic;
+    if (!this.fetches && code.some((insn) => isStore(insn) && insn.imm !== AtomicOp.add)) {
+      return 'BPF_STX uses reserved fields';
+    }
+    const isCall = ({ opcode }: Instruction): boolean =>
+      classOf(opcode) === Class.jump && operationOf(opcode) === JumpOp.call;
+    if (!this.reads && code.some((insn) => isCall(insn) && insn.imm === 113)) {
+      return 'unknown func bpf_probe_read_kernel#113';
+    }
+    return undefined;
+  }
+
+  /** How many arguments a program reads: what it loads from its context, r6, before the first call. */
+  #argumentsRead(program: number): number {
+    const code = decode(this.programs.get(program)!, 'little');
+    const end = code.findIndex(({ opcode }) => classOf(opcode) === Class.jump && operationOf(opcode) === JumpOp.call);
+    const loads = code.slice(0, end).filter(({ opcode, src }) => classOf(opcode) === Class.ldx && src === 6);
+    return Math.max(0, ...loads.map(({ off }) => off / 8 + 1));
   }
 
   #lookup(attr: Buffer): number {
@@ -185,6 +234,13 @@ export class FakeKernel extends FakeNative {
         },
         5: () => this.time,
         27: () => this.stackIds[Math.min(stacks++, this.stackIds.length - 1)]!,
+        87: (_cpu, [handle]) => {
+          const map = ofHandle(handle!);
+          if (map.type !== type.QUEUE) throw new Error('bpf_map_push_elem() on what is no queue');
+          if (map.records.length >= map.maxEntries) return -errno.E2BIG;
+          map.records.push(Buffer.alloc(map.valueSize));
+          return 0;
+        },
         113: (cpu, [to, size, from]) => {
           const length = Number(size);
           const bytes = cpu.probe(from!, length);

@@ -13,6 +13,7 @@ const numbers: Readonly<Record<string, readonly [x64: number, arm64: number]>> =
   epoll_ctl: [233, 21],
   epoll_pwait: [281, 22],
   perf_event_open: [298, 241],
+  prlimit64: [302, 261],
   bpf: [321, 280],
   membarrier: [324, 283],
   fsopen: [430, 430],

@@ -3,9 +3,12 @@ import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Runs `body` while the named files read as these texts (undefined: as if they were not there); others as they are. */
+/**
+ * Runs `body` while the named files, or links, read as these texts (undefined: as if they were not there); others as
+ * they are.
+ */
 export function withFiles<T>(files: Readonly<Record<string, string | Buffer | undefined>>, body: () => T): T {
-  const { readFileSync, existsSync, statSync } = fs;
+  const { readFileSync, existsSync, statSync, readlinkSync } = fs;
   const read = (path: unknown, options?: unknown): unknown => {
     if (typeof path !== 'string' || !(path in files)) return readFileSync(path as string, options as 'utf8');
     const content = files[path];
@@ -20,12 +23,14 @@ export function withFiles<T>(files: Readonly<Record<string, string | Buffer | un
     if (files[path] === undefined) throw Object.assign(new Error(`ENOENT: '${path}'`), { code: 'ENOENT', errno: -2 });
     return statSync('.');
   };
-  Object.assign(fs, { statSync: stat });
+  const readlink = (path: unknown): string =>
+    typeof path === 'string' && path in files ? String(read(path, 'latin1')) : readlinkSync(path as string);
+  Object.assign(fs, { statSync: stat, readlinkSync: readlink });
   syncBuiltinESMExports();
   try {
     return body();
   } finally {
-    Object.assign(fs, { readFileSync, existsSync, statSync });
+    Object.assign(fs, { readFileSync, existsSync, statSync, readlinkSync });
     syncBuiltinESMExports();
   }
 }

@@ -8,7 +8,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/probes': ['src/bpf', 'src/kernel', 'src/sys', 'asm', 'btf'],
   'src/drops': ['src/probes', 'src/bpf', 'src/kernel', 'src/sys', 'btf'],
   'src/demo': ['src/drops/select.ts', 'src/bpf', 'src/kernel', 'src/sys', 'asm'],
+  'src/doctor': ['src/demo', 'src/drops', 'src/probes', 'src/bpf', 'src/kernel', 'src/sys'],
   'src/cli': [
+    'src/doctor',
     'src/demo',
     'src/drops',
     'src/probes',

@@ -11,6 +11,7 @@ export const kernelPaths: Readonly<Record<string, (field: string) => string>> = 
   // The id has a name for each kind of object, in one union.
   'bpfAttr.GET_ID': (field) => `bpf_attr.${field === 'id' ? 'btf_id' : field}`,
   'bpfAttr.RAW_TRACEPOINT_OPEN': (field) => `bpf_attr.raw_tracepoint.${field}`,
+  'bpfAttr.LINK_CREATE': (field) => `bpf_attr.link_create.${field}`,
   'bpfAttr.ENABLE_STATS': (field) => `bpf_attr.enable_stats.${field}`,
   progInfo: (field) => `bpf_prog_info.${field}`,
   btfInfo: (field) => `bpf_btf_info.${field}`,

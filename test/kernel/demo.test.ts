@@ -43,7 +43,7 @@ class Watch {
     const drops: { name: string; drop: DropRecord }[] = [];
     this.#ring.drain((data, offset) => {
       const drop = this.#session.probe.decode(data, offset);
-      const name = this.reasons.name(drop.reason).replace(PREFIX, '');
+      const name = drop.reason === undefined ? '' : this.reasons.name(drop.reason).replace(PREFIX, '');
       if (drop.device === undefined || drop.device.netns === this.#netns) drops.push({ name, drop });
     });
     return drops;

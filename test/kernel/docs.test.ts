@@ -81,6 +81,14 @@ describe.skipIf(!needRoot())('docs/json.md', () => {
     expect(types(await lines(['demo', '--list', '--json']))).toEqual(['recipe']);
   });
 
+  test('doctor, where all is well and where much is not', async () => {
+    expect(types(await lines(['doctor', '--json']))).toEqual(['doctor']);
+    const noBtf = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', 'sh'];
+    const ended = await run([...noBtf, ...skbdrop, 'doctor', '--json']);
+    expect(ended, ended.stderr).toMatchObject({ status: 3 });
+    for (const line of jsonLines(ended.stdout)) expect(validator.check(line)).toEqual([]);
+  });
+
   test('no property is written down that does not occur', () => {
     expect(validator.properties().filter((place) => !validator.occurred.has(place))).toEqual([]);
   });

@@ -1,28 +1,16 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { appears, demo, type Ended, Running, run, Scratch, skbdrop, until } from '../helpers/cli.ts';
+import { appears, copyForOthers, demo, type Ended, Running, run, Scratch, skbdrop, until } from '../helpers/cli.ts';
 import { needRoot, needTool } from '../helpers/need.ts';
 
 /** Where a program must not fail badly: bad words, no rights, nothing to read, nobody to write to. */
 const isRoot = needRoot();
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const scratch = new Scratch();
 const PROVOKE = demo(['IP_CSUM'], 5);
 
-/** A copy that other users can read, wherever the checkout lies. */
 let copy: readonly string[];
 beforeAll(() => {
-  const folder = scratch.file('copy');
-  mkdirSync(`${folder}/node_modules`, { recursive: true });
-  cpSync(`${root}/dist`, `${folder}/dist`, { recursive: true });
-  cpSync(`${root}/package.json`, `${folder}/package.json`);
-  for (const name of ['koffi', '@koromix', 'elfy', 'endian-reader']) {
-    if (existsSync(`${root}/node_modules/${name}`)) {
-      cpSync(`${root}/node_modules/${name}`, `${folder}/node_modules/${name}`, { recursive: true });
-    }
-  }
-  copy = [process.execPath, `${folder}/dist/bin/skbdrop.js`];
+  copy = copyForOthers(scratch);
 });
 afterAll(() => scratch.remove());
 

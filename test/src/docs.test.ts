@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { doctorJson } from '../../src/cli/render/doctor.ts';
 import { countsJson, dropJson, histogramJson, stacksJson, summaryJson } from '../../src/cli/render/json.ts';
 import type { Loss } from '../../src/drops/summary.ts';
 import { run, skbdrop } from '../helpers/cli.ts';
@@ -17,6 +18,7 @@ import {
   tableRows,
 } from '../helpers/docs.ts';
 import { type Schema, Validator } from '../helpers/json-schema.ts';
+import { healthy, hopeless } from './cli/render/diagnoses.ts';
 
 /** What the documents say, beside what the program says. */
 
@@ -54,8 +56,8 @@ describe('the README and --help', () => {
   const flagsIn = (text: string): string[] =>
     tableRows(text).flatMap(([cell = '']) => Array.from(cell.matchAll(/`(-[^`]*)`/g), ([, flags = '']) => flags));
   /** The tables of the section, each with the command it is of. */
-  const [common = '', ofTrace = '', ofReports = '', ofHist = '', ofDemo = ''] = options.split(
-    /^(?:Reasons are|Of `\w+` alone|Of `top`|Of `demo`)/m,
+  const [common = '', ofTrace = '', ofReports = '', ofHist = '', ofDemo = '', ofDoctor = ''] = options.split(
+    /^(?:Reasons are|Of `\w+` alone|Of `top`|Of `demo`|Of `doctor`)/m,
   );
 
   async function help(...words: string[]): Promise<string> {
@@ -74,8 +76,9 @@ describe('the README and --help', () => {
     ['hist', common + ofReports + ofHist],
     ['stacks', common + ofReports],
     ['demo', ofDemo],
+    ['doctor', ofDoctor],
   ])('have the same options of %s', async (command, text) => {
-    expect(flagsIn(text).length).toBeGreaterThan(5);
+    expect(flagsIn(text).length).toBeGreaterThan(4);
     expect(flagsIn(text).sort()).toEqual(flagsOf(await help(command)).sort());
   });
 
@@ -94,7 +97,8 @@ describe('the README and --help', () => {
 describe('docs/json.md', () => {
   const schema = jsonSchema();
   const definitions = schema.$defs as Record<string, Schema>;
-  const types = Object.keys(definitions).filter((name) => definitions[name]?.properties !== undefined);
+  const isLine = ({ properties }: Schema): boolean => Object.hasOwn(properties ?? {}, 'type');
+  const types = Object.keys(definitions).filter((name) => isLine(definitions[name]!));
 
   test('names the same types in its table and its schema', () => {
     const overview = readDocument('docs/json.md').split('## Conventions')[0]!;
@@ -163,6 +167,8 @@ describe('docs/json.md', () => {
     ['a histogram of a reason', histogramJson(time, { reason: facts.reason, buckets, total: 7 })],
     ['stacks', stacksJson(time, [stack])],
     ['a summary', summaryJson(summary)],
+    ['a diagnosis where all is well', doctorJson(healthy)],
+    ['a diagnosis where nothing is', doctorJson(hopeless)],
   ])('fits what is printed: %s', (_, line) => {
     expect(line.endsWith('\n')).toBe(true);
     expect(validator.check(JSON.parse(line))).toEqual([]);

@@ -1,6 +1,7 @@
 import { type DropStacks, dropStacks } from '../../drops/stacks.ts';
 import type { CommonOptions } from '../options.ts';
 import type { Output } from '../output.ts';
+import { noReasons } from '../reasonless.ts';
 import { beforeLastMaps, clearScreen, stacksMap } from '../render/bpftrace.ts';
 import { stacksJson } from '../render/json.ts';
 import { stackText } from '../render/text.ts';
@@ -29,7 +30,10 @@ export function stacks(options: CommonOptions): Promise<number> {
   return run(options, {
     verb: 'counted',
     open: () => dropStacks({ reasons, notReasons, attach, btf, limit: count }),
-    prepare: (watch) => watch.loadSymbols(),
+    prepare: async (watch) => [
+      ...(watch.hasReasons ? [] : [noReasons('the stacks of all drops are counted')]),
+      ...(await watch.loadSymbols()),
+    ],
     interval,
     tick: (watch, output) => report(watch, output, false),
     finish: (watch, output) => report(watch, output, true),

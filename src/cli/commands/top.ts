@@ -1,6 +1,7 @@
-import { countDrops, type DropCounter, type ReasonCount } from '../../drops/count.ts';
+import { countDrops, type DropCount, type DropCounter, nameOf } from '../../drops/count.ts';
 import type { CommonOptions } from '../options.ts';
 import type { Output } from '../output.ts';
+import { bpftraceWantsReasons, noReasons } from '../reasonless.ts';
 import { beforeLastMaps, clearScreen, countsMap } from '../render/bpftrace.ts';
 import { countsJson } from '../render/json.ts';
 import { countsText, number, type Rate } from '../render/text.ts';
@@ -10,7 +11,7 @@ import { Screen } from '../screen.ts';
 
 const DEFAULT_INTERVAL = 1000;
 
-/** `skbdrop top`: counts by reason, again and again. */
+/** `skbdrop top`: counts by reason, again and again; by function where the kernel gives no reason. */
 export function top(options: CommonOptions): Promise<number> {
   const { format, reasons, notReasons, attach, btf, count } = options;
   const interval = options.interval ?? DEFAULT_INTERVAL;
@@ -44,9 +45,11 @@ export function top(options: CommonOptions): Promise<number> {
       rates = new Rates();
       return watch;
     },
-    prepare: async (_, output) => {
+    prepare: async (watch, output) => {
       if (format === 'text' && output.isTerminal && process.env.TERM !== 'dumb') screen = new Screen(output);
-      return undefined;
+      if (watch.hasReasons) return [];
+      if (format === 'bpftrace') throw bpftraceWantsReasons('top');
+      return [noReasons('drops are counted by function'), ...(await watch.loadSymbols())];
     },
     interval,
     tick: (watch, output) => report(watch, output, false),
@@ -64,16 +67,16 @@ class Rates {
   #at = this.#start;
 
   /** Since the last call. */
-  next(counts: readonly ReasonCount[]): Growth {
+  next(counts: readonly DropCount[]): Growth {
     const at = performance.now();
     const growth = grow(counts, this.#before, (at - this.#at) / 1000);
     this.#at = at;
-    this.#before = new Map(counts.map(({ reason, count }) => [reason, count]));
+    this.#before = new Map(counts.map((entry) => [nameOf(entry), entry.count]));
     return growth;
   }
 
   /** Since the beginning. */
-  overall(counts: readonly ReasonCount[]): Growth {
+  overall(counts: readonly DropCount[]): Growth {
     return grow(counts, new Map(), (performance.now() - this.#start) / 1000);
   }
 }
@@ -84,10 +87,10 @@ interface Growth {
   readonly counts: readonly Rate[];
 }
 
-function grow(counts: readonly ReasonCount[], before: ReadonlyMap<string, number>, seconds: number): Growth {
+function grow(counts: readonly DropCount[], before: ReadonlyMap<string, number>, seconds: number): Growth {
   const rates = counts.map((entry) => ({
     ...entry,
-    rate: seconds > 0 ? (entry.count - (before.get(entry.reason) ?? 0)) / seconds : 0,
+    rate: seconds > 0 ? (entry.count - (before.get(nameOf(entry)) ?? 0)) / seconds : 0,
   }));
   return { changed: rates.some(({ rate }) => rate > 0), seconds, counts: rates };
 }

@@ -1,6 +1,7 @@
 import type { DropTrace } from '../../drops/trace.ts';
 import { traceDrops } from '../../drops/trace.ts';
 import type { CommonOptions, Format } from '../options.ts';
+import { bpftraceWantsReasons, noReasons } from '../reasonless.ts';
 import { beforeLastMaps, reasonLine } from '../render/bpftrace.ts';
 import { dropJson } from '../render/json.ts';
 import { dropText, traceHeader } from '../render/text.ts';
@@ -21,11 +22,18 @@ export function trace(options: TraceCommandOptions): Promise<number> {
     verb: 'printed',
     open: () => traceDrops({ reasons, notReasons, attach, btf, limit: count, bufferSize }),
     prepare: async (watch: DropTrace) => {
-      if (format === 'bpftrace') return undefined;
-      return [await watch.loadSymbols(), watch.missingColumns].filter(Boolean).join('; ') || undefined;
+      if (format === 'bpftrace') {
+        if (!watch.hasReasons) throw bpftraceWantsReasons('trace');
+        return [];
+      }
+      return [
+        ...(watch.hasReasons ? [] : [noReasons('each drop shows the function that gave the packet up')]),
+        ...(await watch.loadSymbols()),
+        ...watch.missingColumns,
+      ];
     },
     follow: async (watch, output) => {
-      if (format === 'text' && output.isTerminal) await output.write(traceHeader);
+      if (format === 'text' && output.isTerminal) await output.write(traceHeader(watch.hasReasons));
       for await (const batch of watch.batches(render)) {
         let text = '';
         for (const { time, what } of batch) text += what(time);

@@ -1,4 +1,4 @@
-import type { ReasonCount } from '../../drops/count.ts';
+import type { DropCount } from '../../drops/count.ts';
 import type { DropFacts } from '../../drops/drop.ts';
 import type { Histogram } from '../../drops/histogram.ts';
 import type { DropStack, StackFrame } from '../../drops/stacks.ts';
@@ -21,12 +21,12 @@ export function reasonLine(facts: DropFacts): () => string {
 }
 
 /** bpftrace knows the core's enum, and prints the numbers of all other reasons. */
-function coreName({ reason, reasonNumber }: Pick<DropFacts, 'reason' | 'reasonNumber'>): string {
+function coreName({ reason = '', reasonNumber }: Pick<DropFacts, 'reason' | 'reasonNumber'>): string {
   return /^SKB_/.test(reason) ? reason : String(reasonNumber);
 }
 
 /** `@[reason]: count`, the most frequent last. */
-export function countsMap(counts: readonly ReasonCount[]): string {
+export function countsMap(counts: readonly DropCount[]): string {
   return [...counts]
     .sort((a, b) => a.count - b.count)
     .map((entry) => `@[${coreName(entry)}]: ${entry.count}\n`)

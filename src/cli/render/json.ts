@@ -1,4 +1,4 @@
-import type { ReasonCount } from '../../drops/count.ts';
+import type { DropCount } from '../../drops/count.ts';
 import type { DropFacts } from '../../drops/drop.ts';
 import type { Histogram } from '../../drops/histogram.ts';
 import type { DropStack } from '../../drops/stacks.ts';
@@ -34,7 +34,7 @@ export function countsJson(time: number, seconds: number, counts: readonly Rate[
     time: rfc3339(time),
     interval: round(seconds),
     total: sum(counts),
-    counts: counts.map(({ reason, count, rate }) => ({ reason, count, rate: round(rate) })),
+    counts: counts.map(({ reason, location, count, rate }) => ({ reason, location, count, rate: round(rate) })),
   });
 }
 
@@ -56,7 +56,7 @@ export function summaryJson(summary: Summary): string {
   return line({ type: 'summary', seen, filtered, surplus, passed, reported, lost, losses, missed, unaccounted });
 }
 
-function sum(counts: readonly Pick<ReasonCount, 'count'>[]): number {
+function sum(counts: readonly Pick<DropCount, 'count'>[]): number {
   return counts.reduce((total, { count }) => total + count, 0);
 }
 

@@ -1,4 +1,4 @@
-import type { ReasonCount } from '../../drops/count.ts';
+import { type DropCount, nameOf } from '../../drops/count.ts';
 import type { DropFacts } from '../../drops/drop.ts';
 import type { Histogram } from '../../drops/histogram.ts';
 import type { DropStack } from '../../drops/stacks.ts';
@@ -10,12 +10,16 @@ import { clockTime } from './time.ts';
 
 const UNKNOWN = '-';
 
-export const traceHeader: string = `${'TIME'.padEnd(15)} ${traceColumns('REASON', 'LEN', 'PROTO', 'IFACE', 'FUNCTION')}`;
+/** @param hasReasons whether this kernel gives any: there is no column where there is nothing to put in it */
+export function traceHeader(hasReasons: boolean): string {
+  const reason = hasReasons ? 'REASON' : undefined;
+  return `${'TIME'.padEnd(15)} ${traceColumns(reason, 'LEN', 'PROTO', 'IFACE', 'FUNCTION')}`;
+}
 
 /** A line for each drop with these facts, given its time: reason, length, protocol, interface, function. */
 export function dropText(facts: DropFacts): (time: number) => string {
   const columns = traceColumns(
-    shortName(facts.reason),
+    facts.reason === undefined ? undefined : shortName(facts.reason),
     facts.len === undefined ? UNKNOWN : String(facts.len),
     protocolName(facts.protocol),
     interfaceName(facts),
@@ -24,8 +28,9 @@ export function dropText(facts: DropFacts): (time: number) => string {
   return (time) => `${clockTime(time)} ${columns}`;
 }
 
-function traceColumns(reason: string, len: string, protocol: string, iface: string, place: string): string {
-  return `${reason.padEnd(20)} ${len.padStart(6)} ${protocol.padEnd(6)} ${iface.padEnd(8)} ${place}\n`;
+function traceColumns(reason: string | undefined, len: string, protocol: string, iface: string, place: string): string {
+  const first = reason === undefined ? '' : `${reason.padEnd(20)} `;
+  return `${first}${len.padStart(6)} ${protocol.padEnd(6)} ${iface.padEnd(8)} ${place}\n`;
 }
 
 /** EtherTypes that have a name people know (include/uapi/linux/if_ether.h). */
@@ -59,29 +64,30 @@ function interfaceName({ device, iif }: DropFacts): string {
 }
 
 /** A row of `top`. */
-export interface Rate extends ReasonCount {
+export interface Rate extends DropCount {
   /** Per second, over the last interval. */
   readonly rate: number;
 }
 
-/** The table of `top`: reason, count, rate and share, in at most `rows` lines. */
+/** The table of `top`: reason (or function), count, rate and share, in at most `rows` lines. */
 export function countsText(counts: readonly Rate[], rows: number = Number.POSITIVE_INFINITY): string {
   const total = counts.reduce((sum, { count }) => sum + count, 0);
-  const width = Math.max(24, ...counts.map(({ reason }) => shortName(reason).length));
+  const width = Math.max(24, ...counts.map((entry) => shortName(nameOf(entry)).length));
   if (counts.length === 0) return '';
-  const line = (reason: string, count: string, rate: string, share: string): string =>
-    `${reason.padEnd(width)} ${count.padStart(13)} ${rate.padStart(11)} ${share.padStart(7)}\n`;
+  const [what, many] = counts[0]!.reason === undefined ? ['FUNCTION', 'functions'] : ['REASON', 'reasons'];
+  const line = (name: string, count: string, rate: string, share: string): string =>
+    `${name.padEnd(width)} ${count.padStart(13)} ${rate.padStart(11)} ${share.padStart(7)}\n`;
   const shown = counts.length <= rows - 1 ? counts : counts.slice(0, Math.max(rows - 2, 0));
-  const text = shown.map(({ reason, count, rate }) =>
-    line(shortName(reason), number(count), rateText(rate), percent(count, total)),
+  const text = shown.map((entry) =>
+    line(shortName(nameOf(entry)), number(entry.count), rateText(entry.rate), percent(entry.count, total)),
   );
   const hidden = counts.slice(shown.length);
   if (hidden.length > 0) {
     const sum = hidden.reduce((sum, { count }) => sum + count, 0);
     const rate = hidden.reduce((sum, { rate }) => sum + rate, 0);
-    text.push(line(`… ${hidden.length} more reasons`, number(sum), rateText(rate), percent(sum, total)));
+    text.push(line(`… ${hidden.length} more ${many}`, number(sum), rateText(rate), percent(sum, total)));
   }
-  return line('REASON', 'COUNT', 'RATE/S', 'SHARE') + text.join('');
+  return line(what, 'COUNT', 'RATE/S', 'SHARE') + text.join('');
 }
 
 function rateText(rate: number): string {
@@ -110,10 +116,11 @@ function bar(share: number, unicode: boolean): string {
   return '█'.repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8]!;
 }
 
-/** A stack: how often, why, and the frames from the function that dropped outwards. */
+/** A stack: how often, why where that is known, and the frames from the function that dropped outwards. */
 export function stackText({ reason, count, frames }: DropStack, total: number): string {
   const lines = frames.map(({ text }) => `    ${text}\n`).join('');
-  return `${number(count)} × ${shortName(reason)} (${percent(count, total)})\n${lines}`;
+  const why = reason === undefined ? '' : ` ${shortName(reason)}`;
+  return `${number(count)} ×${why} (${percent(count, total)})\n${lines}`;
 }
 
 const lossNames = {

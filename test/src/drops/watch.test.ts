@@ -5,6 +5,8 @@ import { countDrops } from '../../../src/drops/count.ts';
 import { dropHistogram } from '../../../src/drops/histogram.ts';
 import type { WatchOptions } from '../../../src/drops/session.ts';
 import { dropStacks } from '../../../src/drops/stacks.ts';
+import { NoReasonsError } from '../../../src/kernel/reasons.ts';
+import type { AttachMode } from '../../../src/probes/context.ts';
 import { PermissionError } from '../../../src/sys/capabilities.ts';
 import { SkbdropError } from '../../../src/sys/errors.ts';
 import { withNative } from '../../../src/sys/ffi.ts';
@@ -21,18 +23,40 @@ const { blob } = kernelBlob();
 const [PROG_LOAD, RAW_TRACEPOINT_OPEN] = [5, 17];
 const SKB = 0xffff_8881_0000_0000n;
 
-/** Runs `body` on a kernel that is not there: its BTF is a file, its symbols are none, its capabilities all. */
-function on(kernel: FakeKernel, body: (options: WatchOptions) => void): void {
+/** Linux 5.10, as far as it matters here. */
+const old = {
+  blob: kernelBlob({ parameters: ['skb', 'location'], reasons: [], guardsReentry: false }).blob,
+  format: '5.10',
+};
+
+interface Machine {
+  /** undefined: there is no BTF. */
+  readonly blob: Uint8Array | undefined;
+  readonly format: string;
+}
+
+/** Runs `body` on a kernel that is not there: its BTF is a file, its symbols are few, its capabilities all. */
+function on(
+  kernel: FakeKernel,
+  body: (options: WatchOptions) => void,
+  machine: Machine = { blob, format: '6.18' },
+): void {
   const folder = '/sys/kernel/tracing/events/skb/kfree_skb';
   const files = {
     '/sys/kernel/tracing/events': '',
     [folder]: '',
-    [`${folder}/format`]: fixture('format/6.18.format'),
+    [`${folder}/format`]: fixture(`format/${machine.format}.format`),
     [`${folder}/id`]: '2310\n',
     '/proc/kallsyms': 'ffffffff81000000 T tcp_v4_rcv\nffffffff81001000 T ip_rcv\nffffffff81002000 D data\n',
     '/proc/self/status': 'CapEff:\t000001ffffffffff\n',
     '/sys/kernel/security/lockdown': undefined,
+    ...(machine.blob === undefined ? { '/sys/kernel/btf/vmlinux': undefined } : {}),
   };
+  if (machine.blob === undefined) {
+    withNative(kernel, () => withFiles(files, () => body({})));
+    return;
+  }
+  const { blob } = machine;
   withFolder((folder) => {
     const btf = join(folder, 'btf');
     writeFileSync(btf, blob);
@@ -48,6 +72,15 @@ function drop(kernel: FakeKernel, reason: number, len = 0, location = 0xffffffff
   const skb = { start: SKB, bytes: Buffer.alloc(offsets.skb.size) };
   skb.bytes.writeUInt32LE(len, offsets.skb.len);
   kernel.run([...kernel.programs.keys()].at(-1)!, context, [skb]);
+}
+
+/** A drop on a kernel that gives no reason. */
+function dropAt(kernel: FakeKernel, mode: AttachMode, location: bigint): void {
+  const context = Buffer.alloc(40);
+  const [skbAt, locationAt] = mode === 'tracepoint' ? [8, 16] : [0, 8];
+  context.writeBigUInt64LE(SKB, skbAt);
+  context.writeBigUInt64LE(location, locationAt);
+  kernel.run([...kernel.programs.keys()].at(-1)!, context);
 }
 
 test('counts: the most frequent first, equal ones by name; the books close', () => {
@@ -142,6 +175,123 @@ test('stacks: the story begins where the packet was given up; without -r, those 
     ]);
     expect(stacks[0]!.head, 'the longer of the two').toHaveLength(2);
     expect(watch.summary()).toMatchObject({ seen: 4, filtered: 1, reported: 3, unaccounted: 0 });
+  });
+});
+
+describe('a kernel that gives no reason', () => {
+  const oldKernel = (): FakeKernel => Object.assign(new FakeKernel(), { arguments: 2, fetches: false });
+
+  test.each([
+    // BTF                        how
+    ['with BTF', 'auto', old, 'tp_btf'],
+    ['with BTF', 'raw_tp', old, 'raw_tp'],
+    ['with BTF', 'tracepoint', old, 'tracepoint'],
+    ['without BTF', 'auto', { ...old, blob: undefined }, 'raw_tp'],
+    ['without BTF', 'tracepoint', { ...old, blob: undefined }, 'tracepoint'],
+  ] as const)('%s, %s: counted by function', (_, attach, machine, mode) => {
+    const kernel = oldKernel();
+    on(
+      kernel,
+      (options) => {
+        using watch = countDrops({ ...options, attach, limit: 4 });
+        expect([watch.mode, watch.hasReasons]).toEqual([mode, false]);
+        for (const location of [0xffffffff81000011n, 0xffffffff81001022n, 0xffffffff81000011n]) {
+          dropAt(kernel, mode, location);
+        }
+        expect(watch.read()).toEqual([
+          { reason: undefined, reasonNumber: undefined, location: 'tcp_v4_rcv+0x11', count: 2 },
+          { reason: undefined, reasonNumber: undefined, location: 'ip_rcv+0x22', count: 1 },
+        ]);
+        expect(watch.limitReached).toBe(false);
+        for (let i = 0; i < 3; i++) dropAt(kernel, mode, 0xffffffff81001022n);
+        expect(watch.limitReached).toBe(true);
+        const books = { seen: 6, surplus: 2, passed: 4, reported: 4, lost: 0, losses: [], unaccounted: 0 };
+        expect(watch.summary()).toMatchObject(books);
+        expect(watch.notes.join('\n')).not.toContain('drop reasons have names');
+      },
+      machine,
+    );
+  });
+
+  test.each([
+    [{ reasons: ['NO_SOCKET'] }],
+    [{ notReasons: ['NO_SOCKET'] }],
+    [{ reasons: ['*'], notReasons: ['TCP_*'] }],
+  ])('%j cannot be chosen, with BTF or without', (selection) => {
+    for (const machine of [old, { ...old, blob: undefined }]) {
+      on(
+        oldKernel(),
+        (options) => {
+          const error = thrown(NoReasonsError, () => countDrops({ ...options, ...selection }));
+          expect(error.code).toBe('unsupported');
+          expect(error.message).toBe(
+            'this kernel gives no reason for a drop (Linux 5.17 and later do), so none can be chosen',
+          );
+        },
+        machine,
+      );
+    }
+  });
+
+  test('everything can be chosen', () => {
+    on(oldKernel(), (options) => countDrops({ ...options, reasons: ['*'] }).close(), old);
+  });
+
+  test('stacks are those of all drops, and have no reason', () => {
+    const kernel = oldKernel();
+    on(
+      kernel,
+      (options) => {
+        using watch = dropStacks(options);
+        dropAt(kernel, 'tp_btf', 0xffffffff81000011n);
+        expect(watch.read()).toMatchObject([{ reason: undefined, count: 1 }]);
+        expect(watch.summary()).toMatchObject({ seen: 1, filtered: 0, reported: 1, unaccounted: 0 });
+      },
+      old,
+    );
+  });
+
+  test('lengths are counted, but not by reason', () => {
+    on(
+      oldKernel(),
+      (options) => {
+        dropHistogram(options).close();
+        expect(() => dropHistogram({ ...options, by: 'reason' })).toThrow(NoReasonsError);
+      },
+      old,
+    );
+  });
+});
+
+describe('a kernel that is locked down', () => {
+  test.each(['raw_tp', 'tracepoint'] as const)('%s: counts work, lengths do not, and it says why', (attach) => {
+    const kernel = Object.assign(new FakeKernel(), { reads: false });
+    on(kernel, (options) => {
+      countDrops({ ...options, attach }).close();
+      const error = thrown(SkbdropError, () => dropHistogram({ ...options, attach }));
+      expect([error.code, error.message]).toEqual([
+        'permission',
+        'cannot read the lengths of packets: the kernel is locked down',
+      ]);
+    });
+  });
+
+  test('tp_btf reads without the helper', () => {
+    const kernel = Object.assign(new FakeKernel(), { reads: false });
+    on(kernel, (options) => {
+      using watch = dropHistogram(options);
+      expect(watch.mode).toBe('tp_btf');
+    });
+  });
+});
+
+test('-n without atomic fetches is as exact', () => {
+  const kernel = Object.assign(new FakeKernel(), { fetches: false });
+  on(kernel, (options) => {
+    using watch = countDrops({ ...options, limit: 3 });
+    for (const reason of [3, 12, 10, 3, 4]) drop(kernel, reason);
+    expect(watch.summary()).toMatchObject({ seen: 5, surplus: 2, passed: 3, reported: 3, unaccounted: 0 });
+    expect(watch.notes.some((note) => note.includes('room in a queue'))).toBe(true);
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { r6, r7 } from '../../../asm/index.ts';
 import { type AttachMode, attachModes, dropContext } from '../../../src/probes/context.ts';
 import { HistProbe } from '../../../src/probes/hist.ts';
-import { NotSupportedError } from '../../../src/sys/errors.ts';
+import { NotSupportedError, SkbdropError } from '../../../src/sys/errors.ts';
 import { thrown } from '../../asm/helpers.ts';
 import { fakeHost } from '../../helpers/fake-host.ts';
 
@@ -38,6 +38,29 @@ describe('what each way to attach needs', () => {
     expect(context.canRead('sk_buff.len')).toBe(true);
     expect(context.canRead('sk_buff.nothing')).toBe(false);
     expect(dropContext(mode, fakeHost({ structs: false })).canRead('sk_buff.len')).toBe(false);
+  });
+
+  test.each<[readonly string[], boolean]>([
+    [['skb', 'location'], false],
+    [['skb', 'location', 'reason'], true],
+    [['skb', 'location', 'reason', 'rx_sk'], true],
+  ])('BTF without the stub: the typedef says how many arguments there are, as in %j', (parameters, hasReason) => {
+    const host = fakeHost({ parameters, stub: false });
+    expect(host.btf?.func('__bpf_trace_kfree_skb')).toBeUndefined();
+    for (const mode of ['tp_btf', 'raw_tp'] as const) expect(dropContext(mode, host).hasReason).toBe(hasReason);
+  });
+
+  test('raw_tp goes without the reason where it is told to, and BTF does not know better', () => {
+    expect(dropContext('raw_tp', fakeHost({ btf: false }), { reason: true }).hasReason).toBe(false);
+    expect(dropContext('raw_tp', fakeHost(), { reason: true }).hasReason).toBe(true);
+  });
+
+  test.each(['raw_tp', 'tracepoint'] as const)('%s: nothing is read where memory may not be', (mode) => {
+    const context = dropContext(mode, fakeHost(), { memory: true });
+    expect([context.mayRead, context.canRead('sk_buff.len')]).toEqual([false, false]);
+    const options = { context, filter: { kind: 'all' }, limit: undefined, guardsReentry: true } as const;
+    const error = thrown(SkbdropError, () => new HistProbe(options, false));
+    expect(error).toMatchObject({ code: 'permission', message: expect.stringContaining('locked down') });
   });
 
   test('a histogram of lengths needs to know where the length stands', () => {

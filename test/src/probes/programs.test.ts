@@ -16,12 +16,15 @@ import type { AccountOptions } from '../../../src/probes/account.ts';
 import { type AttachMode, attachModes, dropContext } from '../../../src/probes/context.ts';
 import { CountProbe } from '../../../src/probes/count.ts';
 import { HistProbe } from '../../../src/probes/hist.ts';
+import { PlaceProbe } from '../../../src/probes/places.ts';
 import type { ReasonFilter } from '../../../src/probes/reason-filter.ts';
 import { StackProbe } from '../../../src/probes/stacks.ts';
 import { TraceProbe } from '../../../src/probes/trace.ts';
 import { fakeHost } from '../../helpers/fake-host.ts';
 
 const host = fakeHost();
+/** As Linux 5.10: no reasons, no atomic fetches, programs may be entered twice on a CPU. */
+const oldHost = fakeHost({ parameters: ['skb', 'location'], format: '5.10' });
 
 const probes: Readonly<Record<string, (options: AccountOptions) => { readonly spec: ProgramSpec }>> = {
   count: (options) => new CountProbe(options),
@@ -92,6 +95,20 @@ describe('listings, kept', () => {
     const { filter, limit, guardsReentry } = variant;
     const name = `${filter}.${limit === undefined ? 'endless' : 'limited'}.${guardsReentry ? 'plain' : 'atomic'}`;
     await expect(text(spec(variant))).toMatchFileSnapshot(`../../fixtures/programs/variants/count.${name}.txt`);
+  });
+});
+
+describe('listings of a kernel without reasons, kept', () => {
+  const { count: _, 'hist-by-reason': __, ...others } = probes;
+  const designs = { ...others, places: (options: AccountOptions) => new PlaceProbe(options) };
+  const rows = Object.entries(designs).flatMap(([name, design]) => attachModes.map((mode) => ({ name, mode, design })));
+
+  test.each(rows)('$name, $mode', async ({ name, mode, design }) => {
+    const context = dropContext(mode, oldHost);
+    const oldWays = { guardsReentry: mode === 'tracepoint', fetchesAtomically: false };
+    const { spec } = design({ context, filter: { kind: 'all' }, limit: 3, ...oldWays });
+    expect(unreachable(assembled(spec))).toEqual([]);
+    await expect(text(spec)).toMatchFileSnapshot(`../../fixtures/programs/reasonless/${name}.${mode}.txt`);
   });
 });
 

@@ -5,6 +5,7 @@ import type { AccountOptions, Books } from '../../../src/probes/account.ts';
 import { type AttachMode, attachModes, dropContext } from '../../../src/probes/context.ts';
 import { CountProbe } from '../../../src/probes/count.ts';
 import { BUCKETS, HistProbe } from '../../../src/probes/hist.ts';
+import { PlaceProbe } from '../../../src/probes/places.ts';
 import type { ReasonFilter } from '../../../src/probes/reason-filter.ts';
 import { StackProbe } from '../../../src/probes/stacks.ts';
 import { RECORD_SIZE, TraceProbe } from '../../../src/probes/trace.ts';
@@ -363,6 +364,88 @@ describe('stacks', () => {
       books: () => made.books(),
     };
   }
+});
+
+describe('a kernel that gives no reason', () => {
+  const old = fakeHost({ parameters: ['skb', 'location'], format: '5.10' });
+  const without = (mode: AttachMode): Partial<AccountOptions> => ({ context: dropContext(mode, old) });
+  /** What stands where newer kernels have the reason is somebody else's, and must not be looked at. */
+  const reason = 7;
+
+  test.each(attachModes)('%s: counts by place, on all CPUs', (mode) => {
+    const bench = new Bench(mode, (options) => new PlaceProbe(options), without(mode));
+    [0n, 0n, 5n, 0n].forEach((offset, i) => {
+      bench.drop({ reason, location: LOCATION + offset }, i % possibleCpus());
+    });
+    expect([...bench.in(() => bench.probe.read(bench.program))]).toEqual([
+      [LOCATION, 3],
+      [LOCATION + 5n, 1],
+    ]);
+    expect(bench.books()).toMatchObject({ seen: 4, filtered: 0, surplus: 0, lost: [] });
+  });
+
+  test('places that find no room are lost, under no reason', () => {
+    const bench = new Bench('raw_tp', (options) => new PlaceProbe(options), without('raw_tp'));
+    const room = bench.kernel.map('by_location').maxEntries;
+    for (let i = 0; i < room + 7; i++) bench.drop({ reason, location: LOCATION + BigInt(i) });
+    const counts = bench.in(() => bench.probe.read(bench.program));
+    expect(counts.size).toBe(room);
+    expect(bench.books().lost).toEqual([{ way: 'map_full', reason: undefined, count: 7 }]);
+  });
+
+  test.each(attachModes)('%s: records without a reason, and what the ring does not take is lost under none', (mode) => {
+    const bench = new Bench(mode, (options) => new TraceProbe(options, 65_536), without(mode));
+    bench.kernel.ringRoom = 2;
+    for (let i = 0; i < 5; i++) bench.drop({ reason, len: 60, protocol: 0x0800 });
+    const [record] = bench.kernel.map('ring').records as [Buffer];
+    const data = new DataView(record.buffer, record.byteOffset, record.length);
+    const expected = { reason: undefined, location: LOCATION, len: 60, protocol: 0x0800 };
+    expect(bench.probe.decode(data, 0)).toMatchObject(expected);
+    expect(bench.books().lost).toEqual([{ way: 'ring_full', reason: undefined, count: 3 }]);
+  });
+
+  test.each(attachModes)('%s: lengths of all drops', (mode) => {
+    const bench = new Bench(mode, (options) => new HistProbe(options, false), without(mode));
+    for (const len of [60, 61, 1500]) bench.drop({ reason, len });
+    const [histogram] = bench.in(() => bench.probe.read(bench.program)).histograms;
+    expect([...histogram!.counts.entries()].filter(([, count]) => count > 0)).toEqual([
+      [6, 2],
+      [11, 1],
+    ]);
+  });
+
+  test('lengths cannot be told apart by reason', () => {
+    const { context } = without('tp_btf');
+    const options = { context: context!, filter: { kind: 'all' }, limit: undefined, guardsReentry: true } as const;
+    expect(() => new HistProbe(options, true)).toThrow('so lengths cannot be told apart by reason');
+  });
+
+  test.each(attachModes)('%s: stacks, with three ways to lose', (mode) => {
+    const bench = new Bench(mode, (options) => new StackProbe(options), without(mode));
+    bench.drop({ reason });
+    bench.kernel.stackIds = [-errno.EEXIST, -errno.EEXIST];
+    bench.drop({ reason });
+    bench.kernel.stackIds = [-errno.EFAULT];
+    bench.drop({ reason });
+    bench.drop({ reason });
+    const { stacks, books } = bench.in(() => bench.probe.read(bench.program));
+    expect(stacks).toEqual([{ reason: undefined, location: LOCATION, frames: [], count: 1 }]);
+    expect(books.lost).toEqual([
+      { way: 'stack_collision', reason: undefined, count: 1 },
+      { way: 'stack_unreadable', reason: undefined, count: 2 },
+    ]);
+  });
+});
+
+describe('a limit without atomic fetches', () => {
+  test.each(attachModes)('%s: as many pass as the queue has room for', (mode) => {
+    const options = { limit: 5, fetchesAtomically: false };
+    const bench = new Bench(mode, (account) => new CountProbe(account), options);
+    for (let i = 0; i < 12; i++) bench.drop({ reason: i % 3 }, i % possibleCpus());
+    const { counts, books } = bench.in(() => bench.probe.read(bench.program));
+    expect(sum(counts.values())).toBe(5);
+    expect(books).toMatchObject({ seen: 12, filtered: 0, surplus: 7, lost: [] });
+  });
 });
 
 describe('trace', () => {

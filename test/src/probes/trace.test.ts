@@ -66,9 +66,15 @@ test.each([
 
 test('columns that this kernel does not let us read are absent', () => {
   const blind = probe(fakeHost({ btf: false }));
-  expect(blind.readable).toEqual({ len: false, protocol: false, device: false });
+  expect(blind.readable).toEqual({ reason: true, len: false, protocol: false, device: false });
   expect(blind.decode(record({}), 8)).toMatchObject({ len: undefined, protocol: undefined, device: undefined });
-  expect(probe().readable).toEqual({ len: true, protocol: true, device: true });
+  expect(probe().readable).toEqual({ reason: true, len: true, protocol: true, device: true });
+});
+
+test('where the kernel gives no reason, there is none', () => {
+  const old = probe(fakeHost({ parameters: ['skb', 'location'], format: '5.10' }));
+  expect(old.readable).toEqual({ reason: false, len: true, protocol: true, device: true });
+  expect(old.decode(record({}), 8).reason).toBeUndefined();
 });
 
 test('times go beyond 32 bits', () => {

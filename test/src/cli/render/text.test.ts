@@ -41,11 +41,17 @@ describe('times', () => {
 
 describe('a drop', () => {
   test('columns stand under their heads', () => {
-    expect(traceHeader).toBe('TIME            REASON                  LEN PROTO  IFACE    FUNCTION\n');
+    expect(traceHeader(true)).toBe('TIME            REASON                  LEN PROTO  IFACE    FUNCTION\n');
     expect(dropText(facts)(TIME)).toBe('12:34:56.123456 NO_SOCKET                60 IPv4   eth0     tcp_v4_rcv+0x9d\n');
     expect(dropText(bare)(TIME)).toBe(
       '12:34:56.123456 OPENVSWITCH#5             - -      -        0xffffffffc0a81234\n',
     );
+  });
+
+  test('no column where the kernel gives no reason', () => {
+    const reasonless = { ...facts, reason: undefined, reasonNumber: undefined };
+    expect(traceHeader(false)).toBe('TIME               LEN PROTO  IFACE    FUNCTION\n');
+    expect(dropText(reasonless)(TIME)).toBe('12:34:56.123456     60 IPv4   eth0     tcp_v4_rcv+0x9d\n');
   });
 
   test('only the index of the interface is known', () => {
@@ -85,6 +91,21 @@ describe('counts', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  test('by function where the kernel gives no reason', () => {
+    const place = (location: string) => ({ reason: undefined, reasonNumber: undefined, location, count: 2, rate: 0 });
+    const places = [place('tcp_v4_rcv+0x9d'), place('br_handle_frame+0x1 [bridge]'), place('ip_rcv+0x4f')];
+    expect(countsText(places)).toBe(
+      [
+        'FUNCTION                             COUNT      RATE/S   SHARE',
+        'tcp_v4_rcv+0x9d                          2           0   33.3%',
+        'br_handle_frame+0x1 [bridge]             2           0   33.3%',
+        'ip_rcv+0x4f                              2           0   33.3%',
+        '',
+      ].join('\n'),
+    );
+    expect(countsText(places, 3)).toContain('… 2 more functions');
   });
 
   test.each([

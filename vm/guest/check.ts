@@ -1,0 +1,188 @@
+/**
+ * Checks skbdrop in the machine in which it runs, against what is expected there:
+ *
+ *     node --test-reporter=tap dist/vm/guest/check.js EXPECTATION
+ *
+ * It needs to be root, and nobody else may provoke drops meanwhile. Lines `# feature NAME = VALUE` say what was seen; the
+ * README's table is made of them.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { disagreements, type Report } from '../../test/helpers/agreement.ts';
+import { expectations } from './expectations.ts';
+import { Datapath } from './openvswitch.ts';
+import { lines, type Provoked, Skbdrop } from './skbdrop.ts';
+
+const expected = expectations[process.argv[2] ?? ''];
+assert(expected !== undefined, `what to expect is one of ${Object.keys(expectations).join(', ')}`);
+const skbdrop = new Skbdrop(expected.as);
+chmodSync(skbdrop.folder, 0o777);
+/** Drops of each kind. */
+const OF_EACH = '3';
+
+const works = (command: string): boolean => expected.refused[command] === undefined;
+const feature = (name: string, value: string): void => void process.stdout.write(`# feature ${name} = ${value}\n`);
+
+/** The book-keeping adds up, whatever was watched. */
+function summaryOf(stdout: string): Record<string, number> {
+  const summary = lines(stdout).find(({ type }) => type === 'summary') as Record<string, number> | undefined;
+  assert(summary !== undefined, `there is no summary in ${stdout}`);
+  assert.equal(summary.unaccounted, 0);
+  assert.equal(summary.passed, summary.reported! + summary.lost!);
+  return summary;
+}
+
+/** By reason, as the demo says. */
+function byReason(provoked: readonly Provoked[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { reason, count } of provoked) counts.set(reason, (counts.get(reason) ?? 0) + count);
+  return counts;
+}
+
+const total = (provoked: readonly Provoked[]): number => provoked.reduce((sum, { count }) => sum + count, 0);
+
+test('the doctor says what is expected, and the commands do what it says', async () => {
+  const run = await skbdrop.run(['doctor', '--json']);
+  const [report] = lines(run.stdout) as unknown as [Report];
+  assert(report !== undefined, run.stderr);
+  const ways = Object.entries(report.attach)
+    .filter(([_, verdicts]) => Object.values(verdicts).some((verdict) => verdict.works))
+    .map(([way]) => way);
+  assert.deepEqual(ways, expected.ways);
+  for (const [command, { works: does, status, error }] of Object.entries({
+    ...report.commands,
+    count: report.options.count,
+  })) {
+    if (command === 'demo') continue;
+    assert.equal(does, works(command), `${command}: ${error}`);
+    if (does) continue;
+    assert.equal(status, expected.refused[command]!.status);
+    assert.match(error ?? '', expected.refused[command]!.says);
+  }
+  if (works('trace')) {
+    const absent = Object.entries(report.columns)
+      .filter(([_, column]) => !column.works)
+      .map(([name]) => name);
+    assert.deepEqual(absent, expected.absent);
+  }
+  assert.deepEqual(await disagreements(report, (words) => skbdrop.run(words), skbdrop.words), []);
+  feature('attach', ways.length === 0 ? 'no' : ways.join(', '));
+});
+
+/** Reasons and places of drops that machines make by themselves: neighbour discovery of interfaces that come up. */
+const isStray = (name: unknown): boolean => /NOT_SPECIFIED$|^(ip6_mc_input|mld_|ndisc_)/.test(String(name));
+
+for (const way of expected.ways) {
+  test(`top counts what was provoked, by ${way}`, async (t) => {
+    if (!works('top')) return t.skip('top is not expected to work here');
+    const run = await skbdrop.watch(['top', '--json', '--attach', way], () => skbdrop.demo(['-n', OF_EACH]));
+    assert.equal(run.status, 0, run.stderr);
+    assert.equal(summaryOf(run.stdout).lost, 0);
+    const seen = new Map<string, number>();
+    for (const line of lines(run.stdout)) {
+      if (line.type !== 'counts') continue;
+      for (const entry of line.counts as { reason?: string; location?: string; count: number }[]) {
+        seen.set((entry.reason ?? entry.location)!, entry.count);
+      }
+    }
+    if (expected.reasons) {
+      for (const [reason, count] of byReason(run.provoked)) {
+        if (!isStray(reason)) assert.equal(seen.get(reason), count, reason);
+      }
+    } else {
+      assert(run.stderr.includes('no reason'), run.stderr);
+      const counted = [...seen].filter(([name]) => !isStray(name)).reduce((sum, [_, count]) => sum + count, 0);
+      assert.equal(counted, total(run.provoked));
+    }
+    assert(run.provoked.length > 40, `the demo provoked only ${run.provoked.length} reasons`);
+    feature('drop reasons provoked', String(run.provoked.length));
+  });
+}
+
+test('trace prints every drop that was provoked', async (t) => {
+  if (!works('trace')) return t.skip('trace is not expected to work here');
+  const run = await skbdrop.watch(['trace', '--json'], () => skbdrop.demo(['-n', OF_EACH]));
+  assert.equal(run.status, 0, run.stderr);
+  const drops = lines(run.stdout).filter(({ type }) => type === 'drop');
+  assert.equal(summaryOf(run.stdout).reported, drops.length);
+  const seen = new Map<string, number>();
+  for (const { reason } of drops) seen.set(String(reason), (seen.get(String(reason)) ?? 0) + 1);
+  if (expected.reasons) {
+    for (const [reason, count] of byReason(run.provoked)) {
+      if (!isStray(reason)) assert.equal(seen.get(reason), count, reason);
+    }
+  } else {
+    assert.deepEqual([...seen.keys()], ['undefined']);
+  }
+  feature('trace', expected.reasons ? 'yes' : 'by function');
+});
+
+test('hist counts the lengths that were provoked', async (t) => {
+  if (!works('hist')) return t.skip('hist is not expected to work here');
+  const run = await skbdrop.watch(['hist', '--json'], () => skbdrop.demo(['-n', OF_EACH]));
+  assert.equal(run.status, 0, run.stderr);
+  assert.equal(summaryOf(run.stdout).lost, 0);
+  const [histogram] = lines(run.stdout).filter(({ type }) => type === 'histogram');
+  const buckets = histogram!.buckets as { from: number; to: number; count: number }[];
+  for (const { from, to, count } of buckets) {
+    const provoked = total(run.provoked.filter(({ length }) => from <= length && length < to));
+    assert(count >= provoked, `${count} between ${from} and ${to}, where ${provoked} were provoked`);
+  }
+  const counted = buckets.reduce((sum, { count }) => sum + count, 0);
+  assert.equal(counted, histogram!.total);
+  feature('hist', 'yes');
+});
+
+test('stacks counts every stack', async (t) => {
+  if (!works('stacks')) return t.skip('stacks is not expected to work here');
+  const all = expected.reasons ? ['-r', '*'] : [];
+  const run = await skbdrop.watch(['stacks', '--json', ...all], () => skbdrop.demo(['-n', OF_EACH]));
+  assert.equal(run.status, 0, run.stderr);
+  assert.equal(summaryOf(run.stdout).lost, 0);
+  const [stacks] = lines(run.stdout).filter(({ type }) => type === 'stacks');
+  assert(Number(stacks!.total) >= total(run.provoked));
+  feature('stacks', 'yes');
+});
+
+test('-n is exact', async (t) => {
+  if (!works('count')) return t.skip('-n is not expected to work here');
+  const run = await skbdrop.watch(['top', '--json', '-n', '7'], () => skbdrop.demo(['-r', 'NO_SOCKET', '-n', '50']));
+  assert.equal(run.status, 0, run.stderr);
+  const { passed, surplus } = summaryOf(run.stdout);
+  assert.equal(passed, 7);
+  assert(surplus! <= 43);
+  feature('-n', 'exact');
+});
+
+test('what does not fit is counted as lost', async (t) => {
+  if (!works('trace')) return t.skip('trace is not expected to work here');
+  const run = await skbdrop.watch(['trace', '--json', '--buffer-size', '4k'], () =>
+    skbdrop.demo(['-r', 'NO_SOCKET', '-n', '20000']),
+  );
+  assert.equal(run.status, 0, run.stderr);
+  const { passed, lost, reported } = summaryOf(run.stdout);
+  assert(passed! >= 20000);
+  assert(lost! > 0, 'nothing was lost, so nothing was shown');
+  assert.equal(lines(run.stdout).filter(({ type }) => type === 'drop').length, reported);
+});
+
+test("a module's reason has its name", async (t) => {
+  if (!expected.reasons || !works('top')) return t.skip('there are no reasons to be named');
+  const loaded = spawnSync('modprobe', ['openvswitch'], { encoding: 'utf8' });
+  if (loaded.status !== 0) return t.skip(`this root cannot load openvswitch: ${loaded.error ?? loaded.stderr}`);
+  const types = '/sys/kernel/btf/openvswitch';
+  const name = 'OVS_DROP_LAST_ACTION';
+  if (!existsSync(types) || !readFileSync(types).includes(name)) return t.skip('this openvswitch has no reasons');
+  const drops = 5;
+  const run = await skbdrop.watch(['top', '--json'], () => {
+    const datapath = new Datapath('ovs0');
+    for (let i = 0; i < drops; i++) datapath.drop();
+  });
+  assert.equal(run.status, 0, run.stderr);
+  const last = lines(run.stdout).findLast(({ type }) => type === 'counts')!;
+  const counted = (last.counts as { reason: string; count: number }[]).find(({ reason }) => reason === name);
+  assert.equal(counted?.count, drops);
+  feature("modules' reasons", 'yes');
+});

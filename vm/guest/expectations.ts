@@ -1,0 +1,59 @@
+/** What a machine is expected to be able to do. */
+export interface Expectation {
+  /** Words that run other words as whom the commands are to be tried; none for root. */
+  readonly as: readonly string[];
+  /** The ways to attach that work, for at least one command. */
+  readonly ways: readonly string[];
+  /** The commands that do not work: their status, and how their sentence reads. */
+  readonly refused: Readonly<Record<string, Refusal>>;
+  /** The columns of `trace` that no drop has. */
+  readonly absent: readonly string[];
+  /** Whether the kernel gives reasons. */
+  readonly reasons: boolean;
+}
+
+export interface Refusal {
+  readonly status: number;
+  readonly says: RegExp;
+}
+
+const all: Expectation = { as: [], ways: ['tp_btf', 'raw_tp', 'tracepoint'], refused: {}, absent: [], reasons: true };
+
+function refuse(commands: readonly string[], status: number, says: RegExp): Record<string, Refusal> {
+  return Object.fromEntries(commands.map((command) => [command, { status, says }]));
+}
+
+const WATCHING = ['trace', 'top', 'hist', 'stacks', 'count'];
+
+/** `setpriv` words for an ordinary user with these capabilities and no others. */
+function user(...capabilities: readonly string[]): readonly string[] {
+  const list = capabilities.map((name) => `+${name}`).join(',');
+  const granted = list === '' ? [] : [`--inh-caps=${list}`, `--ambient-caps=${list}`];
+  return ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...granted, '--'];
+}
+
+/** By the words that `vm/vmtest.toml` uses. */
+export const expectations: Readonly<Record<string, Expectation>> = {
+  everything: all,
+  'no-reasons': { ...all, reasons: false, absent: ['reason'] },
+  'no-btf': {
+    ...all,
+    ways: ['raw_tp', 'tracepoint'],
+    absent: ['length', 'protocol', 'interface', 'namespace'],
+    refused: refuse(['hist'], 3, /BTF/),
+  },
+  'no-symbols': { ...all, absent: ['function'] },
+  confidentiality: {
+    ...all,
+    refused: refuse(['hist'], 3, /locked down \(confidentiality\)/),
+    absent: ['length', 'protocol', 'interface', 'namespace'],
+  },
+  nobody: {
+    ...all,
+    as: user(),
+    ways: [],
+    refused: refuse(WATCHING, 3, /the kernel wants CAP_BPF/),
+  },
+  'bpf-and-perfmon': { ...all, as: user('bpf', 'perfmon'), absent: ['function'] },
+  'bpf-perfmon-syslog': { ...all, as: user('bpf', 'perfmon', 'syslog') },
+};
