@@ -1,20 +1,32 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { nodeVersion } from '../src/binary/ingredients.ts';
 import type { Cell } from './table.ts';
 
 const MAIN = fileURLToPath(new URL('../bin/skbdrop.js', import.meta.url));
 
+/** The one file, and the Node that is in it; there once `npm run build:binary` has made them. */
+const BINARY = fileURLToPath(new URL(`../skbdrop-linux-${process.arch}`, import.meta.url));
+const ITS_NODE = fileURLToPath(new URL(`../../.cache/node/${nodeVersion}-${process.arch}/bin/node`, import.meta.url));
+
 const COUNT = 'tracepoint:skb:kfree_skb { @[args->reason] = count(); }';
 /** bpftrace lets this go once it is attached; the moment its output arrives is the moment. */
 const CHILD = '/bin/echo attached';
+
+const oneFile: readonly [string, readonly string[]][] = [
+  ['one file top', [BINARY, 'top', '-d', '1ms']],
+  [`node ${nodeVersion} -e 0`, [ITS_NODE, '-e', 'console.log("attached")']],
+];
 
 /** From exec to attached, with counts by reason. */
 export async function start(rounds: number, bpftraces: ReadonlyMap<string, string>): Promise<Cell[]> {
   const candidates: [string, readonly string[]][] = [
     // bpftrace has forked its child before it attaches; we say so on standard error at that same moment.
     ['skbdrop top', [process.execPath, MAIN, 'top', '-d', '1ms']],
-    ['node -e 0', [process.execPath, '-e', 'console.log("attached")']],
+    [`node ${process.versions.node} -e 0`, [process.execPath, '-e', 'console.log("attached")']],
+    ...(existsSync(BINARY) ? oneFile : []),
     ...[...bpftraces].map(([version, command]): [string, readonly string[]] => [
       `bpftrace ${version}`,
       [command, '-e', COUNT, '-c', CHILD],

@@ -1,5 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
-import { isatty } from 'node:tty';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { type ErrorCode, SkbdropError } from '../sys/errors.ts';
 
 /** Exit statuses, beside a child's own. */
@@ -55,7 +54,14 @@ export function whyNot(error: unknown): string {
 }
 
 const STANDARD = [0, 1, 2];
-const terminals: readonly number[] = STANDARD.filter((fd) => isatty(fd));
+let isatty: (fd: number) => boolean = () => false;
+let terminals: readonly number[] = [];
+
+/** Notes which terminals we were started with: for what may run longer than they last. node:tty is slow to load. */
+export async function noteTerminals(): Promise<void> {
+  ({ isatty } = await import('node:tty'));
+  terminals = STANDARD.filter((fd) => isatty(fd));
+}
 
 /**
  * Ends the process. On its way out Node restores the terminals it was started with, and aborts where one of them has
@@ -68,4 +74,28 @@ export function exitFromTerminal(status: number | string | null | undefined): ne
     openSync('/dev/null', 'r+');
   }
   process.exit(status);
+}
+
+let hearsErrors = false;
+
+/** Writes to standard error. A terminal that went away takes it along; then nobody listens, and that is no fault. */
+export function toStandardError(text: string): void {
+  try {
+    if (!hearsErrors) process.stderr.on('error', () => {});
+    hearsErrors = true;
+    process.stderr.write(text);
+  } catch {
+    // nobody listens
+  }
+}
+
+/** Writes to standard output what is short and the last thing said. Straight, for Node's streams are slow to load. */
+export function toStandardOutput(text: string): void {
+  let written = 0;
+  try {
+    written = writeSync(1, text);
+  } catch {
+    // A pipe that is full just now, or closed: Node waits for the one and tells of the other.
+  }
+  if (written < Buffer.byteLength(text)) process.stdout.write(Buffer.from(text).subarray(written));
 }

@@ -3,7 +3,15 @@ import { Command, CommanderError, Option } from 'commander';
 import { SkbdropError } from '../sys/errors.ts';
 import { version } from '../version.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
-import { describeError, exitFromTerminal, exitStatus, Status } from './exit.ts';
+import {
+  describeError,
+  exitFromTerminal,
+  exitStatus,
+  noteTerminals,
+  Status,
+  toStandardError,
+  toStandardOutput,
+} from './exit.ts';
 import {
   attachChoices,
   type CommonOptions,
@@ -49,6 +57,7 @@ function action<O extends RawOptions>(
   return async (options, command) => {
     const [word] = command.args;
     if (word !== undefined) throw unknownWord(word, command);
+    await noteTerminals();
     process.exitCode = await start(commonOptions(options, childWords), options);
   };
 }
@@ -73,6 +82,8 @@ function build(): Command {
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
+      writeOut: toStandardOutput,
+      writeErr: toStandardError,
       outputError: (text, write) => write(text.replace(/^error: /, 'skbdrop: ').replace(/^\(/m, '         (')),
     });
 
@@ -146,6 +157,7 @@ async function demo({ count, rate, ...options }: DemoWords, command: Command): P
   const [word] = command.args;
   if (word !== undefined) throw unknownWord(word, command);
   if (childWords !== undefined) throw new SkbdropError('usage', 'demo runs no command: it is one to be run');
+  await noteTerminals();
   const [{ runDemo }, { openOutput }] = await Promise.all([import('./commands/demo.ts'), import('./output.ts')]);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());
@@ -177,14 +189,12 @@ async function main(): Promise<void> {
       // Help and version are answers, not faults; everything else commander has already told.
       process.exitCode = error.exitCode === 0 ? Status.ok : Status.usage;
     } else {
-      process.stderr.write(describeError(error, verbose));
+      toStandardError(describeError(error, verbose));
       process.exitCode = exitStatus(error);
     }
   }
 }
 
-// A terminal that went away takes standard error with it; there is nobody left to tell.
-process.stderr.on('error', () => {});
-await main();
-// Not by running dry: a reader that never reads would keep its pipe, and with it this process, open for ever.
-exitFromTerminal(process.exitCode);
+// Not by running dry: a reader that never reads would keep its pipe, and with it this process, open for ever. And not
+// with an await out here, which the one file, a CommonJS module, cannot have.
+main().then(() => exitFromTerminal(process.exitCode));

@@ -1,4 +1,4 @@
-import { type AttachMode, attachModes } from '../probes/context.ts';
+import { type AttachMode, attachModes } from '../probes/attach-mode.ts';
 import { SkbdropError } from '../sys/errors.ts';
 
 /** What every command that watches drops was told, checked. */

@@ -5,7 +5,7 @@ import type { Summary } from '../drops/summary.ts';
 import type { Watch } from '../drops/watch.ts';
 import { SkbdropError } from '../sys/errors.ts';
 import { Child } from './child.ts';
-import { exitFromTerminal, Status, whyNot } from './exit.ts';
+import { exitFromTerminal, Status, toStandardError, whyNot } from './exit.ts';
 import type { CommonOptions } from './options.ts';
 import { type Output, type OutputEnd, openOutput } from './output.ts';
 import { summaryJson } from './render/json.ts';
@@ -204,13 +204,8 @@ function status(end: End, summary: Summary, options: CommonOptions): number {
   return options.failOnLoss && loss ? Status.loss : Status.ok;
 }
 
-/** Standard error may be gone, with the terminal; then nobody listens, and that is no fault. */
 export function tell(text: string): void {
-  try {
-    process.stderr.write(`skbdrop: ${text}\n`);
-  } catch {
-    // nobody listens
-  }
+  toStandardError(`skbdrop: ${text}\n`);
 }
 
 /** The file that says that we are attached; removed at the end, and only if it is ours. */

@@ -18,10 +18,9 @@ import type { ProgramSpec } from '../bpf/program.ts';
 import { type Host, TRACEPOINT } from '../kernel/host.ts';
 import type { TracepointField } from '../kernel/tracefs.ts';
 import { NotSupportedError } from '../sys/errors.ts';
+import type { AttachMode } from './attach-mode.ts';
 
-/** The ways to attach, in the order in which `auto` tries them. */
-export const attachModes = ['tp_btf', 'raw_tp', 'tracepoint'] as const;
-export type AttachMode = (typeof attachModes)[number];
+export { type AttachMode, attachModes } from './attach-mode.ts';
 
 /** What the tracepoint is called with. `reason` is there since Linux 5.17 and in some backports. */
 export type Argument = 'skb' | 'location' | 'reason';

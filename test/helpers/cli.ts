@@ -89,7 +89,7 @@ export function copyForOthers(scratch: Scratch): readonly string[] {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const folder = scratch.file('copy');
   mkdirSync(`${folder}/node_modules`, { recursive: true });
-  cpSync(`${root}/dist`, `${folder}/dist`, { recursive: true });
+  cpSync(`${root}/dist/bin`, `${folder}/dist/bin`, { recursive: true });
   cpSync(`${root}/package.json`, `${folder}/package.json`);
   for (const name of ['koffi', '@koromix', 'elfy', 'endian-reader']) {
     if (existsSync(`${root}/node_modules/${name}`)) {

@@ -21,16 +21,19 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'asm',
     'btf',
   ],
+  // What is inside the one file, and what makes it.
+  'src/binary': ['src/kernel/elf.ts', 'src/sys/errors.ts'],
   // The library's front, and a constant.
   'src/index.ts': ['src/drops', 'src/probes', 'src/bpf', 'src/kernel', 'src/sys'],
   'src/version.ts': [],
 };
 
-/** Packages, each with the only place that may import it. */
-const packages: Readonly<Record<string, string>> = {
-  koffi: 'src/sys/ffi.ts',
-  elfy: 'src/kernel/elf.ts',
-  commander: 'src/cli/',
+/** Packages, each with the only places that may import it. */
+const packages: Readonly<Record<string, readonly string[]>> = {
+  koffi: ['src/sys/ffi.ts'],
+  elfy: ['src/kernel/elf.ts', 'src/binary/module.ts'],
+  commander: ['src/cli/'],
+  esbuild: ['src/binary/bundle.ts'],
 };
 
 /** What a module names after `from`, `import` or `import(`, and what it requires. */
@@ -62,8 +65,8 @@ export function wrongImports(file: string, source: string): string[] {
     if (specifier.startsWith('node:')) {
       return home === 'asm' || home === 'btf' ? [`${file} imports ${specifier}`] : [];
     }
-    const place = packages[specifier];
-    if (place === undefined) return [`${file} imports the package ${specifier}`];
-    return isIn(file, place) ? [] : [`${file} imports ${specifier}, which is for ${place}`];
+    const places = packages[specifier];
+    if (places === undefined) return [`${file} imports the package ${specifier}`];
+    return places.some((place) => isIn(file, place)) ? [] : [`${file} imports ${specifier}, which is for ${places}`];
   });
 }
