@@ -68,7 +68,7 @@ async function runMatrix(words: Words): Promise<number> {
   // What machines share is made before any starts, so that no two make it at once.
   for (const { kernel, arch, rootfs } of targets) {
     await accelerator(arch, openKernel(kernel, arch), staticBusybox(arch));
-    if (rootfs !== '/') buildRootfs(rootfs, arch);
+    if (rootfs !== '/') await buildRootfs(rootfs, arch);
   }
   const waiting = [...targets];
   const results = new Map<Target, Result>();

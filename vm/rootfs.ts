@@ -11,6 +11,8 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { koffiLibrary, node } from '../src/binary/ingredients.ts';
+import { companions } from '../src/binary/tarball.ts';
 import { SkbdropError } from '../src/sys/errors.ts';
 import type { Arch } from './config.ts';
 import { directory, type Entry, file, link, tree } from './cpio.ts';
@@ -19,9 +21,7 @@ import { cache, project } from './paths.ts';
 
 /** Where the machines' userlands come from. */
 const SUITE = 'bookworm';
-const NODE_ARCH: Record<Arch, string> = { x86_64: 'x64', aarch64: 'arm64' };
-/** An LTS release that npm has for both architectures. */
-const NODE_VERSION: Record<Arch, string> = { x86_64: '24.21.0', aarch64: '24.22.0' };
+const NODE_ARCH = { x86_64: 'x64', aarch64: 'arm64' } as const;
 
 /** Path of a busybox that needs no library, for the architecture. */
 export function staticBusybox(arch: Arch): string {
@@ -31,32 +31,23 @@ export function staticBusybox(arch: Arch): string {
 }
 
 /** The roots that this project can make, by the beginning of their names. */
-const kinds: Readonly<Record<string, (root: string, arch: Arch) => void>> = {
+const kinds: Readonly<Record<string, (root: string, arch: Arch) => Promise<void>>> = {
   /** Node, its libraries and the project: for an architecture that is not this host's. */
-  node: (root, arch) => {
-    const libraries = join(cache, 'packages', `libraries-${arch}`);
-    debian(SUITE, DEBIAN_ARCH[arch], libraries, 'libc6', 'libstdc++6', 'libgcc-s1');
-    cpSync(join(libraries, 'lib'), join(root, 'lib'), { recursive: true, verbatimSymlinks: true });
-    cpSync(join(libraries, 'usr/lib'), join(root, 'usr/lib'), { recursive: true, verbatimSymlinks: true });
-    if (existsSync(join(libraries, 'lib64'))) {
-      cpSync(join(libraries, 'lib64'), join(root, 'lib64'), { recursive: true, verbatimSymlinks: true });
-    }
-    mkdirSync(join(root, 'usr/bin'), { recursive: true });
-    cpSync(
-      join(npmPackage(`node-linux-${NODE_ARCH[arch]}`, NODE_VERSION[arch]), 'bin/node'),
-      join(root, 'usr/bin/node'),
-    );
-
+  node: async (root, arch) => {
+    const { libraries } = await companions(NODE_ARCH[arch]);
+    mkdirSync(join(root, 'lib'));
+    for (const library of libraries) cpSync(library, join(root, 'lib', basename(library)), { dereference: true });
+    cpSync(join(await node(NODE_ARCH[arch]), 'bin/node'), join(root, 'bin/node'));
     const home = join(root, 'skbdrop');
-    const modules = join(home, 'node_modules');
-    for (const part of ['package.json', 'dist', 'vm', 'node_modules/koffi', 'node_modules/commander']) {
+    const parts = ['package.json', 'dist', 'vm', 'node_modules/koffi', 'node_modules/commander'];
+    for (const part of parts) {
       cpSync(join(project, part), join(home, part), { recursive: true, filter: (path) => !isArtefact(path) });
     }
-    const native = `@koromix/koffi-linux-${NODE_ARCH[arch]}`;
-    cpSync(npmPackage(native, versionOf('koffi')), join(modules, native), { recursive: true });
+    const native = dirname(dirname(await koffiLibrary(NODE_ARCH[arch])));
+    cpSync(native, join(home, `node_modules/@koromix/koffi-linux-${NODE_ARCH[arch]}`), { recursive: true });
   },
   /** busybox, and the program in the form that brings everything else along. */
-  busybox: (root, arch) => {
+  busybox: async (root, arch) => {
     const archive = join(project, 'dist', `skbdrop-linux-${NODE_ARCH[arch]}.tar.gz`);
     if (!existsSync(archive)) {
       throw new SkbdropError('usage', `there is no ${archive}`, { hint: 'Make it: npm run build:binary' });
@@ -72,7 +63,7 @@ const kinds: Readonly<Record<string, (root: string, arch: Arch) => void>> = {
  *
  * @throws SkbdropError `usage` where the path is not there and is none of ours
  */
-export function buildRootfs(path: string, arch: Arch): void {
+export async function buildRootfs(path: string, arch: Arch): Promise<void> {
   const build = kinds[basename(path).replace(`-${arch}`, '')];
   if (build === undefined || dirname(path) !== join(cache, 'rootfs')) {
     if (existsSync(path)) return;
@@ -83,7 +74,7 @@ export function buildRootfs(path: string, arch: Arch): void {
   const busybox = staticBusybox(arch);
   cpSync(busybox, join(path, 'bin/busybox'));
   for (const applet of applets) symlinkSync('busybox', join(path, 'bin', applet));
-  build(path, arch);
+  await build(path, arch);
 }
 
 /** What the machines' commands and scripts call. */
@@ -158,25 +149,4 @@ function librariesOf(program: string): string[] {
 
 function isArtefact(path: string): boolean {
   return /\/dist\/skbdrop-linux-/.test(path);
-}
-
-/** The folder of a package from npm's registry, fetched once. */
-function npmPackage(name: string, version: string): string {
-  const folder = join(cache, 'packages', `${name.replaceAll(/[@/]/g, '_')}-${version}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(dirname(folder), { recursive: true });
-  const work = mkdtempSync(`${folder}.`);
-  try {
-    execFileSync('npm', ['pack', '--silent', '--pack-destination', work, `${name}@${version}`], { cwd: project });
-    execFileSync('sh', ['-c', 'tar -xzf *.tgz && rm *.tgz'], { cwd: work });
-    renameSync(join(work, 'package'), folder);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-  return folder;
-}
-
-function versionOf(name: string): string {
-  const { dependencies } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
-  return dependencies[name];
 }

@@ -13,9 +13,10 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** What the demo says it has provoked of one reason. */
+/** What the demo says it has provoked in one way. */
 export interface Provoked {
-  readonly reason: string;
+  /** What the kernel says of it; absent where it gives no reasons. */
+  readonly reason?: string;
   readonly count: number;
   readonly length: number;
 }
