@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -40,13 +40,14 @@ export interface Outcome {
 
 /**
  * Boots a machine, runs one command in it, and waits until it is off. Whatever happens, its processes and files are
- * gone afterwards; if this process is killed, the kernel ends them.
+ * gone afterwards; if this process is killed, the kernel ends them, and the next boot removes the files.
  *
  * @throws SkbdropError `unsupported` where QEMU is not there
  */
 export async function boot(spec: MachineSpec): Promise<Outcome> {
   const began = performance.now();
-  const folder = mkdtempSync(join(tmpdir(), 'skbdrop-vm-'));
+  sweep();
+  const folder = mkdtempSync(join(tmpdir(), `skbdrop-vm-${process.pid}-`));
   const children: ChildProcess[] = [];
   const screen = new MachineConsole(spec.onOutput);
   let timedOut = false;
@@ -146,6 +147,15 @@ function virtiofsdOptions(): string[] {
   return virtiofsd().includes('libexec')
     ? ['--shared-dir=/', '--cache=always', '--sandbox=none']
     : ['-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot'];
+}
+
+/** Removes what runners left that were killed: their folders carry the number of their process. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^skbdrop-vm-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`))
+      rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
 }
 
 /** Starts a process that does not outlive this one. */
