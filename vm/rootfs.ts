@@ -124,7 +124,9 @@ export function* sliceOfThisRoot(): Generator<Entry> {
     yield* parents(path);
     if (statSync(path).isDirectory()) {
       yield directory(path.slice(1));
-      for (const entry of tree(path, path.slice(1))) if (!isArtefact(`/${entry.path}`)) yield entry;
+      for (const entry of tree(path, path.slice(1))) {
+        if (!isArtefact(`/${entry.path}`) || entry.path.endsWith(`-${process.arch}`)) yield entry;
+      }
     } else {
       yield file(path.slice(1), readFileSync(path));
     }
@@ -137,6 +139,7 @@ function librariesOf(program: string): string[] {
   return lines.flatMap((line) => /(\/\S+) \(0x/.exec(line)?.[1] ?? []);
 }
 
+/** What `npm run build:binary` makes. */
 function isArtefact(path: string): boolean {
   return /\/dist\/skbdrop-linux-/.test(path);
 }

@@ -35,18 +35,13 @@ export class KernelSymbols {
   readonly #lines: Uint32Array;
 
   constructor(text: Buffer) {
-    const { addresses, lines, sorted } = scan(text);
+    const listed = scan(text);
+    const { halves, lines } = listed.sorted ? listed : ascending(listed);
     this.#text = text;
-    // A few zeros are normal (per-CPU symbols on some kernels); nothing but zeros is a refusal.
-    this.hidden = addresses.every((address) => address === 0n);
-    if (sorted) {
-      this.#addresses = addresses;
-      this.#lines = lines;
-    } else {
-      const order = Array.from(addresses.keys()).sort((a, b) => compare(addresses[a]!, addresses[b]!) || a - b);
-      this.#addresses = BigUint64Array.from(order, (i) => addresses[i]!);
-      this.#lines = Uint32Array.from(order, (i) => lines[i]!);
-    }
+    this.hidden = listed.hidden;
+    // x86-64 and arm64 are little-endian, and the low half comes first.
+    this.#addresses = new BigUint64Array(halves.buffer, 0, lines.length);
+    this.#lines = lines;
   }
 
   get count(): number {
@@ -90,10 +85,6 @@ export class KernelSymbols {
   }
 }
 
-function compare(a: bigint, b: bigint): number {
-  return a < b ? -1 : Number(a > b);
-}
-
 /** The index of the first element greater than `value`. */
 function upperBound(sorted: BigUint64Array, value: bigint): number {
   let [low, high] = [0, sorted.length];
@@ -105,12 +96,23 @@ function upperBound(sorted: BigUint64Array, value: bigint): number {
   return low;
 }
 
-function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; sorted: boolean } {
+interface Scan {
+  /** The addresses, each as its low and its high half: as BigInts they would take ten times as long to compare. */
+  readonly halves: Uint32Array;
+  /** Where each one's line starts. */
+  readonly lines: Uint32Array;
+  readonly sorted: boolean;
+  /** All of them are zero. A few zeros are normal (per-CPU symbols on some kernels). */
+  readonly hidden: boolean;
+}
+
+function scan(text: Buffer): Scan {
   const room = Math.ceil(text.length / SHORTEST_LINE) + 1;
   const halves = new Uint32Array(2 * room);
   const lines = new Uint32Array(room);
   let count = 0;
   let sorted = true;
+  let hidden = true;
   let [previousHigh, previousLow] = [0, 0];
   for (let start = 0; start + DIGITS < text.length && count < room; ) {
     const next = text.indexOf(NEWLINE, start + DIGITS);
@@ -127,12 +129,27 @@ function scan(text: Buffer): { addresses: BigUint64Array; lines: Uint32Array; so
     halves[2 * count + 1] = high;
     lines[count++] = start;
     if (high < previousHigh || (high === previousHigh && low < previousLow)) sorted = false;
+    if (high !== 0 || low !== 0) hidden = false;
     previousHigh = high;
     previousLow = low;
     start = end;
   }
-  // x86-64 and arm64 are little-endian: the low half first.
-  return { addresses: new BigUint64Array(halves.buffer, 0, count), lines: lines.subarray(0, count), sorted };
+  return { halves, lines: lines.subarray(0, count), sorted, hidden };
+}
+
+/** The same by ascending address; equal ones stay in their order. */
+function ascending({ halves, lines }: Pick<Scan, 'halves' | 'lines'>): Pick<Scan, 'halves' | 'lines'> {
+  const order: number[] = [];
+  for (let i = 0; i < lines.length; i++) order.push(i);
+  order.sort((a, b) => halves[2 * a + 1]! - halves[2 * b + 1]! || halves[2 * a]! - halves[2 * b]!);
+  const [sortedHalves, sortedLines] = [new Uint32Array(2 * lines.length), new Uint32Array(lines.length)];
+  for (let to = 0; to < lines.length; to++) {
+    const from = order[to]!;
+    sortedHalves[2 * to] = halves[2 * from]!;
+    sortedHalves[2 * to + 1] = halves[2 * from + 1]!;
+    sortedLines[to] = lines[from]!;
+  }
+  return { halves: sortedHalves, lines: sortedLines };
 }
 
 /** Turns addresses into `name+0x1c [module]`, and says when it cannot. Reads /proc/kallsyms at the first use. */

@@ -150,7 +150,11 @@ test('stacks counts every stack', async (t) => {
 
 test('-n is exact', async (t) => {
   if (!works('count')) return t.skip('-n is not expected to work here');
-  const run = await skbdrop.watch(['top', '--json', '-n', '7'], () => skbdrop.demo(['-r', 'NO_SOCKET', '-n', '50']));
+  const run = await skbdrop.watch(
+    ['top', '--json', '-n', '7'],
+    () => skbdrop.demo(['-r', 'NO_SOCKET', '-n', '50']),
+    true,
+  );
   assert.equal(run.status, 0, run.stderr);
   const { passed, surplus } = summaryOf(run.stdout);
   assert.equal(passed, 7);

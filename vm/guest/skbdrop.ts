@@ -47,10 +47,11 @@ export class Skbdrop {
   /**
    * Has a command watch while something provokes drops, then ends it as ^C would.
    *
+   * @param endsItself whether the command comes to an end without that
    * @returns how the command ended, and what `provoke` returned
    * @throws Error where the command ended before it was attached
    */
-  async watch<T>(words: readonly string[], provoke: () => T): Promise<Run & { provoked: T }> {
+  async watch<T>(words: readonly string[], provoke: () => T, endsItself = false): Promise<Run & { provoked: T }> {
     const ready = join(this.folder, 'ready');
     rmSync(ready, { force: true });
     const child = this.#start([...words, '--ready-file', ready]);
@@ -62,7 +63,7 @@ export class Skbdrop {
     while (!existsSync(ready) && !over) await sleep(20);
     if (over) throw new Error(`skbdrop ${words.join(' ')}: ${(await run).stderr}`);
     const provoked = provoke();
-    child.kill('SIGINT');
+    if (!endsItself) child.kill('SIGINT');
     return { ...(await run), provoked };
   }
 
