@@ -134,6 +134,11 @@ export class Ground {
     throw this.#tap;
   }
 
+  /** @throws NotSupportedError where there is no /dev/net/tun */
+  requireInterface(): void {
+    void this.tap;
+  }
+
   get ifindex(): number {
     return this.interfaces.index(this.tap.name);
   }

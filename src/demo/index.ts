@@ -79,6 +79,7 @@ export class Demo {
   async run(recipe: Recipe, count: number, options: RunOptions = {}): Promise<number> {
     const { rate, onDrops, signal } = options;
     if (this.#expectation.isTooOld(recipe)) throw tooOld(recipe);
+    if (!recipe.withoutInterface) this.#ground.requireInterface();
     const portion = Math.min(recipe.portion ?? PORTION, rate === undefined ? PORTION : Math.ceil(rate / BEATS));
     const start = performance.now();
     let done = 0;

@@ -19,6 +19,8 @@ export interface Recipe {
   readonly since?: string;
   /** What the kernel must have for it, where it may not: told to people where it fails for the lack of it. */
   readonly needs?: string;
+  /** It works without the ground's interface, and so without /dev/net/tun. */
+  readonly withoutInterface?: true;
   /** At most so many drops a call; by default as many as come in well under a second. */
   readonly portion?: number;
   /**

@@ -186,10 +186,14 @@ function checkTun(): Finding {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (code === 'EACCES' || code === 'EPERM') {
-      return { value: `${TUN} is not for this process (${code}); demo wants it`, ok: false, fix: 'Run demo as root' };
+      return {
+        value: `${TUN} is not for this process (${code}); most of demo wants it`,
+        ok: false,
+        fix: 'Run demo as root',
+      };
     }
     const fix = 'modprobe tun; in a container, give it the device: --device /dev/net/tun';
-    return { value: `${TUN} is not usable (${code}); demo wants it`, ok: false, fix };
+    return { value: `${TUN} is not usable (${code}); most of demo wants it`, ok: false, fix };
   }
 }
 

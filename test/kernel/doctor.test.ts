@@ -69,7 +69,9 @@ async function expectAgreement(place: Place, { ways, ...expected }: Expected): P
   }).toEqual({ without: [], ...expected });
   expect(ended.status).toBe(report.status);
   for (const { name, ok, fix } of checks) expect([name, ok === false && fix === undefined]).toEqual([name, false]);
-  expect(await disagreements(report, (words) => run([...place, ...copy, ...words]), copy, ways)).toEqual([]);
+  // What the demo provokes without an interface has few of the columns.
+  const self = checks.some(({ name, ok }) => name === 'tun' && ok) ? copy : undefined;
+  expect(await disagreements(report, (words) => run([...place, ...copy, ...words]), self, ways)).toEqual([]);
 }
 
 const COLUMNS = ['time', 'reason', 'function', 'length', 'protocol', 'interface', 'namespace'];
@@ -169,7 +171,8 @@ describe.skipIf(!needRoot())('the doctor and the commands agree', () => {
     [
       'without /dev/net/tun',
       mounts('mount -t tmpfs none /dev/net'),
-      { ways: false, works: ['trace', 'top', 'hist', 'stacks'], complains: ['tun'] },
+      // The demo still has what it does with UNIX sockets.
+      { ways: false, works: ALL, complains: ['tun'] },
     ],
   ])('%s', async (_, place, expected) => {
     const symbols = scratch.file('symbols');

@@ -145,6 +145,7 @@ export const socketRecipes: readonly Recipe[] = [
   {
     reasons: ['SOCKET_CLOSE'],
     length: 20,
+    withoutInterface: true,
     description: 'datagrams that wait at a UNIX socket when it is closed',
     portion: UNIX_PORTION,
     provoke: (ground, count) => withUnread(ground, count, (_, receiver) => receiver.close()),
@@ -152,6 +153,7 @@ export const socketRecipes: readonly Recipe[] = [
   {
     reasons: ['UNIX_DISCONNECT', 'QUEUE_PURGE'],
     length: 20,
+    withoutInterface: true,
     description: 'datagrams that wait at a UNIX socket when it leaves the one they came from',
     portion: UNIX_PORTION,
     provoke: (ground, count) =>
@@ -163,6 +165,7 @@ export const socketRecipes: readonly Recipe[] = [
   {
     reasons: ['UNIX_SKIP_OOB'],
     length: 1,
+    withoutInterface: true,
     description: 'a byte out of band on a UNIX stream, which the reader passes over',
     needs: 'out-of-band data on UNIX sockets (CONFIG_AF_UNIX_OOB)',
     provoke(_ground, count) {
