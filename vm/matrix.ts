@@ -86,6 +86,10 @@ async function runMatrix(words: Words): Promise<number> {
   const all = targets.map((target) => results.get(target)!);
   process.stdout.write(`\n${all.map((result) => `${row(result)}\n`).join('')}`);
   const failed = all.filter(({ trouble }) => trouble !== undefined).length;
+  for (const { target, checks } of all) {
+    for (const { name, why } of checks.skipped)
+      process.stdout.write(`not checked on ${target.name}: ${name}: ${why}\n`);
+  }
   process.stdout.write(`${all.length - failed} passed, ${failed} failed\n`);
   if (failed > 0) return 1;
   return words.readme === undefined ? 0 : tellReadme(all, words.readme);

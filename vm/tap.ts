@@ -1,6 +1,8 @@
 /** What a machine said about its checks, in the Test Anything Protocol: node:test speaks it, and so does `echo`. */
 export interface Checks {
   readonly passed: number;
+  /** Of each that could not be made there, its name and why. */
+  readonly skipped: readonly { readonly name: string; readonly why: string }[];
   /** Of each that failed, its name and what it had to say. */
   readonly failed: readonly { readonly name: string; readonly details: readonly string[] }[];
   /** From lines `# feature NAME = VALUE`, in their order. */
@@ -12,6 +14,7 @@ const DETAILS = 30;
 
 export function parseTap(output: string): Checks {
   const lines = output.split('\n').map((line) => line.replace(/\r$/, ''));
+  const skipped: { name: string; why: string }[] = [];
   const failed: { name: string; details: string[] }[] = [];
   const features = new Map<string, string>();
   let passed = 0;
@@ -20,10 +23,12 @@ export function parseTap(output: string): Checks {
     const feature = /^# feature (.+?) = (.*)$/.exec(line);
     if (feature !== null) features.set(feature[1]!, feature[2]!);
     if (point === null) return;
-    if (point[1] === undefined) passed++;
+    const skip = / # SKIP (.*)$/i.exec(point[2]!);
+    if (skip !== null) skipped.push({ name: point[2]!.slice(0, skip.index), why: skip[1]! });
+    else if (point[1] === undefined) passed++;
     else failed.push({ name: point[2]!, details: detailsAfter(lines, index) });
   });
-  return { passed, failed, features };
+  return { passed, skipped, failed, features };
 }
 
 /** What stands indented below a test point. */

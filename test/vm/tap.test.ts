@@ -20,14 +20,15 @@ ok 3 - hist counts # SKIP not here
 # tests 3
 `;
 
-test('points, failures with what they say, features', () => {
+test('points, skips and failures with what they say, features', () => {
   expect(parseTap(OUTPUT.replaceAll('\n', '\r\n'))).toEqual({
-    passed: 2,
+    passed: 1,
+    skipped: [{ name: 'hist counts', why: 'not here' }],
     failed: [{ name: 'trace prints', details: ['  ---', '  error: |-', '    3 !== 2', '  ...'] }],
     features: new Map([['attach', 'tp_btf']]),
   });
 });
 
 test('nothing said is nothing checked', () => {
-  expect(parseTap('bash: node: not found\n')).toEqual({ passed: 0, failed: [], features: new Map() });
+  expect(parseTap('bash: node: not found\n')).toEqual({ passed: 0, skipped: [], failed: [], features: new Map() });
 });
