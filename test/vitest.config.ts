@@ -11,7 +11,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{asm,btf,src}/**/*.test.ts'],
+          include: ['test/{asm,btf,src,vm}/**/*.test.ts'],
           testTimeout: 120_000,
         },
       },

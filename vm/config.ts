@@ -53,7 +53,10 @@ export function readTargets(path: string): readonly Target[] {
     }
     const arch = text('arch', 'x86_64');
     if (arch !== 'x86_64' && arch !== 'aarch64') throw fail(`${where}: arch "${arch}" is neither x86_64 nor aarch64`);
-    const vm = (entry.vm ?? {}) as Record<string, unknown>;
+    const { num_cpus = 2, memory = '4G', extra_args = [] } = (entry.vm ?? {}) as Record<string, unknown>;
+    if (typeof num_cpus !== 'number' || num_cpus < 1) throw fail(`${where}: num_cpus must be a number above 0`);
+    if (typeof memory !== 'string') throw fail(`${where}: memory must be a text`);
+    if (!isTexts(extra_args)) throw fail(`${where}: extra_args must be texts`);
     return {
       name: text('name'),
       kernel: resolve(dirname(path), text('kernel')),
@@ -61,9 +64,13 @@ export function readTargets(path: string): readonly Target[] {
       rootfs: resolve(dirname(path), text('rootfs', '/')),
       arch,
       command: text('command'),
-      cpus: Number(vm.num_cpus ?? 2),
-      memory: String(vm.memory ?? '4G'),
-      extraArgs: (vm.extra_args ?? []) as string[],
+      cpus: num_cpus,
+      memory,
+      extraArgs: extra_args,
     };
   });
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }

@@ -22,6 +22,8 @@ export class MachineConsole {
   readonly #onOutput: (text: string) => void;
   readonly #tail: string[] = [];
   #line = '';
+  /** How much of the line has been passed on. */
+  #shown = 0;
   #started = false;
   /** A line end that was read but not passed on: the one before a mark belongs to the mark. */
   #lineEnd = '';
@@ -40,7 +42,7 @@ export class MachineConsole {
     // A prompt has no line end. What may become a mark has to wait for the rest of its line.
     if (this.#started && this.#line !== '' && !this.mark.startsWith(this.#line.slice(0, this.mark.length))) {
       this.#show(this.#line, '');
-      this.#line = '';
+      this.#shown = this.#line.length;
     }
   }
 
@@ -54,6 +56,7 @@ export class MachineConsole {
       this.#tail.push(line.replace(/\r$/, ''));
       if (this.#tail.length > TAIL_LINES) this.#tail.shift();
       if (this.#started) this.#show(line, '\n');
+      this.#shown = 0;
       return;
     }
     const said = line.slice(this.mark.length + 1).trimEnd();
@@ -69,7 +72,7 @@ export class MachineConsole {
   }
 
   #show(text: string, lineEnd: string): void {
-    this.#onOutput(this.#lineEnd + text);
+    this.#onOutput(this.#lineEnd + text.slice(this.#shown));
     this.#lineEnd = lineEnd;
   }
 }

@@ -1,3 +1,4 @@
+import { release } from 'node:os';
 import { type ReasonTable, shortName } from '../kernel/reasons.ts';
 import { isBefore } from '../sys/release.ts';
 import type { Recipe } from './recipe.ts';
@@ -8,8 +9,11 @@ const NOT_SPECIFIED = 'NOT_SPECIFIED';
 /** What to expect of recipes on the kernel whose reasons these are. */
 export class Expectation {
   readonly #known: ReadonlySet<string>;
+  readonly #release: string;
 
-  constructor(reasons: Pick<ReasonTable, 'all'>) {
+  /** @param running the release of that kernel */
+  constructor(reasons: Pick<ReasonTable, 'all'>, running: string = release()) {
+    this.#release = running;
     this.#known = new Set(reasons.all.map(({ name }) => shortName(name)));
   }
 
@@ -26,6 +30,6 @@ export class Expectation {
 
   /** Whether this kernel is too old to drop by way of the tracepoint what the recipe sends. */
   isTooOld({ reasons, since }: Recipe): boolean {
-    return since !== undefined && isBefore(since) && !reasons.some((name) => this.#known.has(name));
+    return since !== undefined && isBefore(since, this.#release) && !reasons.some((name) => this.#known.has(name));
   }
 }

@@ -110,9 +110,13 @@ export class HistProbe {
 
 function unreadable({ mayRead }: DropContext): SkbdropError {
   if (!mayRead) {
-    return new SkbdropError('permission', 'cannot read the lengths of packets: the kernel is locked down', {
-      hint: 'Under lockdown=confidentiality --attach tp_btf reads them, where the kernel has BTF; top counts without',
-    });
+    return new SkbdropError(
+      'permission',
+      'cannot read the lengths of packets: the kernel is locked down (confidentiality)',
+      {
+        hint: 'Under lockdown=confidentiality --attach tp_btf reads them, where the kernel has BTF; top counts without',
+      },
+    );
   }
   return new NotSupportedError('BTF, which says where the length stands in struct sk_buff', {
     hint: 'Kernels built with CONFIG_DEBUG_INFO_BTF have it; give the BTF of this very kernel with --btf FILE',

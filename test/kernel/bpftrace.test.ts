@@ -5,6 +5,7 @@ import { attachModes } from '../../src/probes/context.ts';
 import { type Bpftrace, bpftraceWords, findBpftraces } from '../helpers/bpftrace.ts';
 import { appears, demo, Running, run, Scratch, skbdrop } from '../helpers/cli.ts';
 import { needRoot } from '../helpers/need.ts';
+import { givesReasons } from '../helpers/reasonless.ts';
 
 /**
  * bpftrace and skbdrop watch the same drops at the same time, and must say the same, to the byte.
@@ -82,7 +83,7 @@ function entries(text: string): string[] {
   return text.split(/^(?=@)/m).sort();
 }
 
-describe.skipIf(!isRoot)('beside bpftrace, on the same drops (as root)', () => {
+describe.skipIf(!isRoot || !givesReasons())('beside bpftrace, on the same drops (as root)', () => {
   test('there is a bpftrace to compare with', ({ skip }) => {
     skip(bpftraces.length === 0, 'bpftrace is not installed');
     expect(bpftraces.length).toBeGreaterThan(0);

@@ -4,6 +4,7 @@ import { recipes } from '../../src/demo/index.ts';
 import { attachModes } from '../../src/probes/context.ts';
 import { demo, jsonLines, run, Scratch, skbdrop } from '../helpers/cli.ts';
 import { needRoot } from '../helpers/need.ts';
+import { givesReasons } from '../helpers/reasonless.ts';
 
 /** Reasons that nothing else on a host in its right mind produces, so that the numbers are the demo's alone. */
 const reasons = ['IP_CSUM', 'UDP_CSUM', 'UNHANDLED_PROTO', 'IP_NOPROTO', 'PKT_TOO_SMALL', 'TCP_OLD_DATA'] as const;
@@ -31,7 +32,7 @@ async function watch(command: readonly string[], mode: string, wanted: readonly 
   return { ...ended, summary: lines.at(-1), lines: lines.slice(0, -1) };
 }
 
-describe.skipIf(!needRoot())('the four commands, on each way to attach', () => {
+describe.skipIf(!needRoot() || !givesReasons())('the four commands, on each way to attach', () => {
   describe.each(attachModes)('%s', (mode) => {
     test('trace prints each drop, with its reason, length, protocol, interface and function', async () => {
       const { lines, summary, status, stderr } = await watch(['trace', ...filter], mode);

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { attachModes } from '../../src/probes/context.ts';
 import { demo, jsonLines, run, Scratch, skbdrop } from '../helpers/cli.ts';
 import { needRoot } from '../helpers/need.ts';
+import { givesReasons } from '../helpers/reasonless.ts';
 
 const FLOOD = 1_000_000;
 const REASON = 'UNHANDLED_PROTO';
@@ -27,7 +28,7 @@ async function flood(words: readonly string[]) {
   return { ...ended, file };
 }
 
-describe.skipIf(!needRoot())('a flood of a million drops', () => {
+describe.skipIf(!needRoot() || !givesReasons())('a flood of a million drops', () => {
   test('trace prints a million lines and says that none was lost', async () => {
     // Room for all of them, so that this says nothing about how busy the machine is: bench/ does.
     const { file, stderr, status } = await flood(['trace', '--buffer-size', '64M', '--fail-on-loss']);

@@ -3,6 +3,7 @@ import { Demo, recipes } from '../../src/demo/index.ts';
 import { countDrops, type Drop, dropHistogram, dropStacks, traceDrops, UnknownReasonError } from '../../src/index.ts';
 import { type Fd, observeFds } from '../../src/sys/fd.ts';
 import { needRoot } from '../helpers/need.ts';
+import { givesReasons } from '../helpers/reasonless.ts';
 
 const REASON = 'IP_CSUM';
 const FULL = 'SKB_DROP_REASON_IP_CSUM';
@@ -14,7 +15,7 @@ async function provoke(count: number): Promise<void> {
   await demo.run(recipe, count);
 }
 
-describe.skipIf(!needRoot())('the library', () => {
+describe.skipIf(!needRoot() || !givesReasons())('the library', () => {
   let open: Set<Fd>;
   beforeEach(() => {
     open = new Set();

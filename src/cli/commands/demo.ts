@@ -127,6 +127,7 @@ function textReport(expectation: Expectation): Report {
     return reason === undefined ? `${number.padStart(7)}  ${text}\n` : row(reason, number, text);
   };
   const elsewhere = (recipe: Recipe): string => {
+    if (expectation.isTooOld(recipe)) return ` (not on this kernel; on Linux ${recipe.since} and later)`;
     const reason = expectation.reason(recipe);
     return reason === undefined || reason === nameOf(recipe) ? '' : ` (${reason} on this kernel)`;
   };

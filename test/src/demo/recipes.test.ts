@@ -9,7 +9,7 @@ const knowing = (...names: readonly string[]): Expectation =>
 const today = knowing('NOT_SPECIFIED', ...recipes.map(({ reasons }) => reasons[0]!));
 /** As Linux 6.1, in part; and as 5.10, which gives no reason. */
 const older = knowing('NOT_SPECIFIED', 'TCP_INVALID_SEQUENCE', 'TCP_MD5FAILURE', 'NO_SOCKET');
-const reasonless = knowing();
+const reasonless = new Expectation({ all: [] }, '5.10.0-32-cloud-amd64');
 
 const first = (pattern: string, kernel = today): (string | undefined)[] =>
   selectRecipes([pattern], kernel).map(({ reasons }) => reasons[0]);
@@ -109,6 +109,8 @@ describe('--list', () => {
     expect(await listed(older)).toContain('127.0.0.1 from the network (NOT_SPECIFIED on this kernel)\n');
     expect(await listed(reasonless)).toContain('127.0.0.1 from the network\n');
     expect(await listed(today)).toContain('127.0.0.1 from the network\n');
+    const tooOld = await printed({ list: true, reason: ['TCP_FLAGS'] }, reasonless);
+    expect(tooOld).toContain('SYN and FIN at once (not on this kernel; on Linux 5.18 and later)\n');
   });
 
   test('as JSON, on a kernel that gives no reason', async () => {

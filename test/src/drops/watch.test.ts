@@ -272,7 +272,7 @@ describe('a kernel that is locked down', () => {
       const error = thrown(SkbdropError, () => dropHistogram({ ...options, attach }));
       expect([error.code, error.message]).toEqual([
         'permission',
-        'cannot read the lengths of packets: the kernel is locked down',
+        'cannot read the lengths of packets: the kernel is locked down (confidentiality)',
       ]);
     });
   });
