@@ -14,6 +14,7 @@ import { BuildError, runTool, whole } from './tools.ts';
  */
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const dist = `${root}dist`;
+const CODE_CACHE = fileURLToPath(new URL('code-cache.js', import.meta.url));
 
 /** How Node runs inside; nothing of it can be changed from outside, by NODE_OPTIONS or by arguments. */
 const options = [
@@ -32,7 +33,8 @@ const SENTINEL = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 async function build(arch: Arch, program: Bundle, withTarball: boolean): Promise<void> {
   const binary = `${dist}/skbdrop-linux-${arch}`;
   const koffi = await koffiLibrary(arch);
-  const recipe = digest(nodeVersion, ...options, program.main, ...[...program.modules].flat(), readFileSync(koffi));
+  const scripts = [program.main, ...[...program.modules].flat(), readFileSync(CODE_CACHE)];
+  const recipe = digest(nodeVersion, ...options, ...scripts, readFileSync(koffi));
   await unlessMade(binary, recipe, () => makeBinary(arch, program, koffi, binary));
   if (!withTarball) return;
   const beside = await companions(arch);
@@ -56,19 +58,18 @@ async function makeBinary(arch: Arch, program: Bundle, koffi: string, binary: st
 async function makeBlob(arch: Arch, { main, modules }: Bundle, koffi: string): Promise<string> {
   const folder = `${root}.cache/binary/blob-${arch}`;
   await whole(folder, async (unfinished) => {
-    mkdirSync(unfinished);
+    mkdirSync(`${unfinished}/modules`, { recursive: true });
     const file = (name: string, text: string): string => {
       writeFileSync(`${unfinished}/${name}`, text);
       return `${unfinished}/${name}`;
     };
     const builder = `${await node(process.arch as Arch)}/bin/node`;
     const assets: Record<string, string> = { 'koffi.node': koffi };
-    for (const [name, text] of modules) assets[name] = file(name, text);
+    for (const [name, text] of modules) assets[name] = file(`modules/${name}`, text);
     const cached: string[] = [];
     if (arch === process.arch) {
       // Only the Node that will read it can say what V8 makes of a function.
-      const compiler = fileURLToPath(new URL('code-cache.js', import.meta.url));
-      runTool([builder, compiler, ...[...modules.keys()].map((name) => assets[name]!)]);
+      runTool([builder, CODE_CACHE, `${unfinished}/modules`]);
       for (const name of modules.keys()) {
         assets[`${name}.cache`] = `${assets[name]}.cache`;
         cached.push(name);
