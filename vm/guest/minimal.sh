@@ -63,7 +63,7 @@ watch trace &&
 ok trace $?
 
 watch hist &&
-  sed 's/{"low"/\n&/g' seen | sed -n 's/.*{"low":\([0-9]*\),.*"count":\([0-9]*\).*/\1 \2/p' > counted &&
+  sed 's/{"low"/\n&/g' seen | sed -n 's/.*{"low":\([0-9]*\),.*"count":\([0-9]*\).*/\1 \2/p' | grep -v ' 0$' > counted &&
   provoked | awk '
     { for (from = 1; from * 2 <= $3; from *= 2); n[from] += $2 }
     END { for (from in n) print from, n[from] }' > expected &&
