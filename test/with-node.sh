@@ -31,7 +31,7 @@ if [ ! -d "$folder" ]; then
   (cd "$new" && npm pack --silent --pack-destination . "node-linux-$arch@$version" >/dev/null)
   tar -xzf "$new"/*.tgz -C "$new" --strip-components=1
   rm "$new"/*.tgz
-  mv "$new" "$folder"
+  mv -T "$new" "$folder" || [ -d "$folder" ]
   trap - EXIT
 fi
 PATH=$folder/bin:$PATH

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Arch, hostArch } from './config.ts';
 import { directory, link } from './cpio.ts';
@@ -9,7 +9,7 @@ import { cache } from './paths.ts';
 /** What runs the machine's instructions: the processor itself, or QEMU's translator, which works everywhere. */
 export type Accelerator = 'kvm' | 'tcg';
 
-const PROBE_SECONDS = 10;
+const PROBE_SECONDS = 20;
 
 /**
  * KVM where it works, which takes more than a device that opens: on some nested machines KVM creates machines whose
@@ -20,7 +20,7 @@ const PROBE_SECONDS = 10;
 export async function accelerator(arch: Arch, kernel: Kernel, busybox: string): Promise<Accelerator> {
   if (arch !== hostArch() || !existsSync('/dev/kvm')) return 'tcg';
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-  const answer = join(cache, `accelerator-${bootId}`);
+  const answer = join(cache, `accelerator-${bootId}-${process.getuid!()}`);
   if (existsSync(answer)) return readFileSync(answer, 'latin1') as Accelerator;
   const { end } = await boot({
     kernel,
@@ -34,6 +34,7 @@ export async function accelerator(arch: Arch, kernel: Kernel, busybox: string): 
     onOutput: () => {},
   });
   const works = end.kind === 'exited' && end.status === 0;
-  writeFileSync(answer, works ? 'kvm' : 'tcg');
+  writeFileSync(`${answer}.${process.pid}`, works ? 'kvm' : 'tcg');
+  renameSync(`${answer}.${process.pid}`, answer);
   return works ? 'kvm' : 'tcg';
 }

@@ -60,7 +60,7 @@ export function readTargets(path: string): readonly Target[] {
     return {
       name: text('name'),
       kernel: resolve(dirname(path), text('kernel')),
-      kernelArgs: typeof entry.kernel_args === 'string' ? entry.kernel_args : '',
+      kernelArgs: entry.kernel_args === undefined ? '' : text('kernel_args'),
       rootfs: resolve(dirname(path), text('rootfs', '/')),
       arch,
       command: text('command'),

@@ -44,8 +44,8 @@ asked="$suite $arch $pattern $*"
 [ "$(sed -n 's/^asked: //p' "$target/.packages" 2>/dev/null)" = "$asked" ] && exit 0
 
 # The first Debian mirror of this machine, with this suite in the place of its own.
-awk '/^URIs:/ { for (i = 2; i <= NF; i++) print $i } $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) print $i }' \
-  /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+  awk '/^URIs:/ { for (i = 2; i <= NF; i++) print $i } $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) print $i }' |
   grep '/debian/*$' | head -n 1 |
   sed "s|.*|deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] & $suite main|" > "$state/sources.list"
 [ -s "$state/sources.list" ] || die 'no Debian mirror is configured on this machine'

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
+  lutimesSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -50,16 +51,24 @@ export function imagePath(series: string, arch: Arch): string {
 export function openKernel(image: string, arch: Arch): Kernel {
   const folder = dirname(image);
   const ours = /^([\d.]+)-(amd64|arm64)$/.exec(basename(folder));
-  if (ours !== null && dirname(folder) === join(cache, 'kernels') && !fresh(folder)) {
-    try {
-      fetchKernel(ours[1]!, arch, folder);
-    } catch (error) {
-      // Yesterday's kernel is better than none.
-      if (!existsSync(image)) throw error;
-    }
+  if (ours !== null && dirname(folder) === join(cache, 'kernels')) {
+    if (ours[2] !== DEBIAN_ARCH[arch]) throw new SkbdropError('usage', `${image} is no kernel for ${arch}`);
+    if (!fresh(folder)) refresh(ours[1]!, arch, folder);
   }
   if (!existsSync(image)) throw new SkbdropError('usage', `there is no kernel ${image}`);
   return new UnpackedKernel(image, arch);
+}
+
+/** Yesterday's kernel is better than none, but it is said. */
+function refresh(series: string, arch: Arch, folder: string): void {
+  try {
+    fetchKernel(series, arch, folder);
+  } catch (error) {
+    if (!existsSync(folder)) throw error;
+    process.stderr.write(`vm: going on with the Linux ${series} of before: ${(error as Error).message}\n`);
+    // Not again for a day.
+    lutimesSync(folder, new Date(), new Date());
+  }
 }
 
 /** Whether the link was made within the last day. */
@@ -77,7 +86,7 @@ function fetchKernel(series: string, arch: Arch, folder: string): void {
     });
   }
   const flavour = `cloud-${DEBIAN_ARCH[arch]}`;
-  const unpacked = `${folder}.new`;
+  const unpacked = `${folder}.new.${process.pid}`;
   rmSync(unpacked, { recursive: true, force: true });
   // The package that everybody installs only names the newest; newer Debian splits the image from its modules.
   debian('-d', 'linux-*-cloud-*', suite, DEBIAN_ARCH[arch], unpacked, `linux-image-${flavour}`);
@@ -94,8 +103,9 @@ function fetchKernel(series: string, arch: Arch, folder: string): void {
     renameSync(unpacked, target);
   }
   rmSync(unpacked, { recursive: true, force: true });
-  rmSync(folder, { force: true });
-  symlinkSync(release, folder);
+  const link = `${folder}.link.${process.pid}`;
+  symlinkSync(release, link);
+  renameSync(link, folder);
 }
 
 /** Puts the image where every release has it, and writes the list of what each module needs. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -42,7 +42,7 @@ export interface Outcome {
  * Boots a machine, runs one command in it, and waits until it is off. Whatever happens, its processes and files are
  * gone afterwards; if this process is killed, the kernel ends them, and the next boot removes the files.
  *
- * @throws SkbdropError `unsupported` where QEMU is not there
+ * @throws SkbdropError `unsupported` where QEMU is not there, or the host's root cannot be shared
  */
 export async function boot(spec: MachineSpec): Promise<Outcome> {
   const began = performance.now();
@@ -54,10 +54,11 @@ export async function boot(spec: MachineSpec): Promise<Outcome> {
   try {
     const initramfs = join(folder, 'initramfs');
     writeInitramfs(initramfs, spec.kernel, spec.busybox, { ...spec, mark: screen.mark });
-    const share = spec.root === undefined ? join(folder, 'root.sock') : undefined;
+    const share = spec.root === undefined ? join(folder, SOCKET) : undefined;
     if (share !== undefined) {
-      children.push(start(virtiofsd(), [`--socket-path=${share}`, ...virtiofsdOptions()], 'ignore'));
-      await appears(share);
+      const server = start(virtiofsd(), [`--socket-path=${share}`, ...virtiofsdOptions()], 'ignore');
+      children.push(server);
+      await appears(share, server);
     }
     const program = `qemu-system-${spec.kernel.arch}`;
     const interactive = spec.terminal !== undefined;
@@ -85,7 +86,7 @@ export async function boot(spec: MachineSpec): Promise<Outcome> {
     return { end: screen.end, timedOut, tail, seconds: (performance.now() - began) / 1000 };
   } finally {
     for (const child of children) child.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
+    remove(folder);
   }
 }
 
@@ -98,6 +99,8 @@ export function whyNoEnd({ end, timedOut, seconds }: Outcome): string | undefine
     : 'the machine went off without saying how its command ended';
 }
 
+const SHARE_SECONDS = 10;
+const SOCKET = 'root.sock';
 const SERIAL: Record<Arch, string> = { x86_64: 'ttyS0', aarch64: 'ttyAMA0' };
 
 function qemuArguments(spec: MachineSpec, initramfs: string, share: string | undefined): string[] {
@@ -149,13 +152,20 @@ function virtiofsdOptions(): string[] {
     : ['-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot'];
 }
 
-/** Removes what runners left that were killed: their folders carry the number of their process. */
+/** Removes what runners of this user left that were killed: their folders carry the number of their process. */
 function sweep(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = /^skbdrop-vm-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`))
-      rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    const folder = join(tmpdir(), name);
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    if (lstatSync(folder, { throwIfNoEntry: false })?.uid === process.getuid!()) remove(folder);
   }
+}
+
+/** Removes a machine's folder, and what QEMU 7's virtiofsd leaves in the place of a lock on the socket in it. */
+function remove(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(join('/run/virtiofsd', `${join(folder, SOCKET).replaceAll('/', '.')}.pid`), { force: true });
 }
 
 /** Starts a process that does not outlive this one. */
@@ -163,9 +173,26 @@ function start(program: string, words: readonly string[], input: 'inherit' | 'ig
   return spawn('setpriv', ['--pdeathsig=KILL', '--', program, ...words], { stdio: [input, 'pipe', 'pipe'] });
 }
 
-async function appears(path: string): Promise<void> {
-  for (let waited = 0; !existsSync(path); waited += 10) {
-    if (waited > 5000) throw new SkbdropError('system', 'virtiofsd did not start within five seconds');
+/** @throws SkbdropError with the server's own words where it ends before its socket is there */
+async function appears(socket: string, server: ChildProcess): Promise<void> {
+  let said = '';
+  server.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-2000);
+  });
+  server.stdout!.resume();
+  let over = false;
+  server.once('error', () => {
+    over = true;
+  });
+  server.once('exit', () => {
+    over = true;
+  });
+  const end = Date.now() + SHARE_SECONDS * 1000;
+  while (!existsSync(socket)) {
+    if (over || Date.now() > end) {
+      const hint = 'It wants root, and setpriv (util-linux) starts it';
+      throw new SkbdropError('unsupported', 'virtiofsd does not share this root', { hint, details: said.trim() });
+    }
     await sleep(10);
   }
 }

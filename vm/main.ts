@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { parseCount } from '../src/cli/options.ts';
 import { SkbdropError } from '../src/sys/errors.ts';
 import { accelerator } from './accel.ts';
 import { type Arch, hostArch } from './config.ts';
@@ -12,11 +14,15 @@ const separator = process.argv.indexOf('--');
 const ownWords = separator < 0 ? process.argv : process.argv.slice(0, separator);
 const commandWords = separator < 0 ? [] : process.argv.slice(separator + 1);
 
+const DAY = 24 * 3600;
+/** Where the user is: npm itself goes to the project's root. */
+const HERE = process.env.INIT_CWD ?? process.cwd();
+
 interface Words {
   readonly shell?: boolean;
   readonly cpus: string;
   readonly memory: string;
-  readonly timeout: string;
+  readonly timeout?: string;
   readonly append?: string;
 }
 
@@ -44,7 +50,8 @@ async function run(kernelWord: string, words: Words): Promise<number> {
       hint: 'A command goes behind --; or ask for --shell',
     });
   }
-  if (words.shell && !process.stdin.isTTY) throw new SkbdropError('usage', 'a shell needs a terminal');
+  if (words.shell && !(process.stdin.isTTY && process.stdout.isTTY))
+    throw new SkbdropError('usage', 'a shell needs a terminal');
   const arch = hostArch();
   if (arch === undefined) throw new SkbdropError('unsupported', `there are no machines for ${process.arch} here`);
   const outcome = await runHere(kernelWord, arch, words);
@@ -52,16 +59,16 @@ async function run(kernelWord: string, words: Words): Promise<number> {
 }
 
 async function runHere(kernelWord: string, arch: Arch, words: Words): Promise<Outcome> {
-  const kernel = openKernel(kernelWord.includes('/') ? kernelWord : imagePath(kernelWord, arch), arch);
+  const kernel = openKernel(kernelWord.includes('/') ? resolve(HERE, kernelWord) : imagePath(kernelWord, arch), arch);
   const busybox = staticBusybox(arch);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());
-  const seconds = Number(words.timeout ?? (words.shell ? 24 * 3600 : 600));
+  const seconds = words.timeout === undefined ? (words.shell ? DAY : 600) : parseCount(words.timeout, '--timeout');
   return boot({
     kernel,
     accelerator: await accelerator(arch, kernel, busybox),
     busybox,
-    cpus: Number(words.cpus),
+    cpus: parseCount(words.cpus, '--cpus'),
     memory: words.memory,
     kernelArgs: words.append,
     script: inThisPlace(words.shell ? ['bash', '-i'] : commandWords),
@@ -77,7 +84,7 @@ function inThisPlace(command: readonly string[]): string {
   const variables = Object.entries(process.env)
     .filter(([name]) => /^[A-Za-z_]\w*$/.test(name))
     .map(([name, value]) => `export ${name}=${quoted(value!)}\n`);
-  return `${variables.join('')}cd ${quoted(process.env.INIT_CWD ?? process.cwd())}\n${command.map(quoted).join(' ')}\n`;
+  return `${variables.join('')}cd ${quoted(HERE)} || exit 1\n${command.map(quoted).join(' ')}\n`;
 }
 
 function report(outcome: Outcome): number {

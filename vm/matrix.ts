@@ -1,12 +1,13 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { parseCount } from '../src/cli/options.ts';
 import { SkbdropError } from '../src/sys/errors.ts';
 import { accelerator } from './accel.ts';
-import { readTargets, type Target } from './config.ts';
+import { hostArch, readTargets, type Target } from './config.ts';
 import { tree } from './cpio.ts';
-import { openKernel } from './kernel.ts';
+import { type Kernel, openKernel } from './kernel.ts';
 import { boot, whyNoEnd } from './machine.ts';
 import { cache, project } from './paths.ts';
 import { runProgram } from './program.ts';
@@ -45,7 +46,9 @@ await runProgram(
     .option('-j, --jobs <n>', 'machines at a time', String(availableParallelism()))
     .option('--timeout <seconds>', 'end a machine after so long', '900')
     .option('-l, --list', 'the names of the machines')
-    .option('--readme <what>', '"write" puts what was seen into README.md, "check" compares')
+    .addOption(
+      new Option('--readme <what>', 'put what was seen into README.md, or compare').choices(['write', 'check']),
+    )
     .action(async (words: Words) => {
       process.exitCode = await runMatrix(words);
     }),
@@ -53,7 +56,12 @@ await runProgram(
 );
 
 async function runMatrix(words: Words): Promise<number> {
-  const filter = new RegExp(words.filter ?? '');
+  const jobs = parseCount(words.jobs, '--jobs');
+  const seconds = parseCount(words.timeout, '--timeout');
+  if (words.readme !== undefined && words.filter !== undefined) {
+    throw new SkbdropError('usage', 'the tables in README.md are about all machines, not those that --filter leaves');
+  }
+  const filter = pattern(words.filter ?? '');
   const targets = readTargets(words.config).filter(({ name }) => filter.test(name));
   if (targets.length === 0) throw new SkbdropError('usage', `no machine has a name like ${words.filter}`);
   if (words.list) {
@@ -66,21 +74,33 @@ async function runMatrix(words: Words): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());
 
   // What machines share is made before any starts, so that no two make it at once.
-  for (const { kernel, arch, rootfs } of targets) {
-    await accelerator(arch, openKernel(kernel, arch), staticBusybox(arch));
+  const kernels = new Map<Target, Kernel>();
+  for (const target of targets) {
+    const { arch, rootfs } = target;
+    if (rootfs === '/' && arch !== hostArch()) {
+      throw new SkbdropError('unsupported', `"${target.name}" wants this host's root, which is not for ${arch}`);
+    }
+    kernels.set(target, openKernel(target.kernel, arch));
+    await accelerator(arch, kernels.get(target)!, staticBusybox(arch));
     if (rootfs !== '/') await buildRootfs(rootfs, arch);
   }
   const waiting = [...targets];
   const results = new Map<Target, Result>();
   const worker = async (): Promise<void> => {
     for (let target = waiting.shift(); target !== undefined && !stop.signal.aborted; target = waiting.shift()) {
-      const result = await runTarget(target, Number(words.timeout), stop.signal);
+      const result = await runTarget(target, kernels.get(target)!, seconds, stop.signal);
       results.set(target, result);
       process.stderr.write(`${row(result)}\n`);
       for (const line of result.trouble ?? []) process.stderr.write(`    ${line}\n`);
     }
   };
-  await Promise.all(Array.from({ length: Number(words.jobs) }, worker));
+  try {
+    await Promise.all(Array.from({ length: jobs }, worker));
+  } catch (error) {
+    // The other machines need not go on.
+    stop.abort();
+    throw error;
+  }
   if (stop.signal.aborted) return 130;
 
   const all = targets.map((target) => results.get(target)!);
@@ -95,9 +115,16 @@ async function runMatrix(words: Words): Promise<number> {
   return words.readme === undefined ? 0 : tellReadme(all, words.readme);
 }
 
-async function runTarget(target: Target, seconds: number, signal: AbortSignal): Promise<Result> {
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (cause) {
+    throw new SkbdropError('usage', `--filter: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function runTarget(target: Target, kernel: Kernel, seconds: number, signal: AbortSignal): Promise<Result> {
   const { name, arch, rootfs } = target;
-  const kernel = openKernel(target.kernel, arch);
   const busybox = staticBusybox(arch);
   let output = '';
   const outcome = await boot({
@@ -134,7 +161,7 @@ async function runTarget(target: Target, seconds: number, signal: AbortSignal): 
 function script({ rootfs, command }: Target): string {
   const { PATH = '', HOME = '/root' } = process.env;
   if (rootfs !== '/') return `cd /\n${command}\n`;
-  return `export PATH=${quoted(PATH)} HOME=${quoted(HOME)}\ncd ${quoted(project)}\n${command}\n`;
+  return `export PATH=${quoted(PATH)} HOME=${quoted(HOME)}\ncd ${quoted(project)} || exit 1\n${command}\n`;
 }
 
 function row({ target, release, seconds, checks, trouble }: Result): string {

@@ -86,7 +86,6 @@ const applets = [
 ];
 
 /** What of this host's root the checks use, beside the project itself. */
-const PROGRAMS = ['node', 'setpriv'];
 const PROJECT_PARTS = [
   'package.json',
   'dist',
@@ -99,7 +98,7 @@ const PROJECT_PARTS = [
  * A whole root would have to be shared, and reading through that takes a translated machine four times as long.
  */
 export function* sliceOfThisRoot(): Generator<Entry> {
-  const programs = PROGRAMS.map((name) => execFileSync('which', [name], { encoding: 'utf8' }).trim());
+  const programs = [process.execPath, '/usr/bin/setpriv'];
   const files = new Set(programs.flatMap((path) => [path, ...librariesOf(path)]));
   const made = new Set<string>();
   function* parents(path: string): Generator<Entry> {

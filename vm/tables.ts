@@ -31,8 +31,9 @@ export function withTables(document: string, tables: string): string | undefined
   return `${document.slice(0, begin)}${BEGIN}\n\n${tables}\n${document.slice(end)}`;
 }
 
+/** A dash where nobody looked. */
 function cell({ features }: Row, feature: string): string {
-  return features.get(feature) ?? '';
+  return features.get(feature) ?? '–';
 }
 
 function unique(names: readonly string[]): string[] {

@@ -7,14 +7,17 @@ import { needRoot, needTool } from '../helpers/need.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const VM = [process.execPath, `${project}dist/vm/main.js`];
-const here = needRoot() && needTool('qemu-system-x86_64') !== undefined && needTool('depmod') !== undefined;
+const TOOLS = ['qemu-system-x86_64', 'depmod', 'setpriv', 'xz', 'flock', 'apt-get', 'dpkg-deb'];
+const here = needRoot() && process.arch === 'x64' && TOOLS.every((tool) => needTool(tool) !== undefined);
 
-/** What machines leave where they run: their files and processes. */
+/** What machines of ours leave behind: files, and processes that name them. */
 function traces(): string[] {
-  const files = readdirSync(tmpdir()).filter((name) => name.startsWith('skbdrop-vm-'));
+  const files = [tmpdir(), '/run/virtiofsd'].flatMap((folder) =>
+    existsSync(folder) ? readdirSync(folder).filter((name) => name.includes('skbdrop-vm-')) : [],
+  );
   const processes = readdirSync('/proc').filter((pid) => {
     try {
-      return /^\d+$/.test(pid) && /^(\S*qemu-system|\S*virtiofsd)/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('/skbdrop-vm-');
     } catch {
       return false;
     }
@@ -23,7 +26,8 @@ function traces(): string[] {
 }
 
 function vm(...words: readonly string[]): Promise<Ended> {
-  return new Running([...VM, ...words], { limitMs: 300_000 }).ended;
+  const { INIT_CWD: _, ...env } = process.env;
+  return new Running([...VM, ...words], { limitMs: 300_000, env }).ended;
 }
 
 describe.skipIf(!here)('npm run vm', { timeout: 300_000 }, () => {

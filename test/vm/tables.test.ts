@@ -15,7 +15,7 @@ test('kernels stand beside each other, hosts below each other', () => {
 | ----- | ----------- | ---- | ---------- |
 | trace | by function | yes  | yes        |
 | hist  | yes         | yes  | yes        |
-| extra |             | 3    |            |
+| extra | –           | 3    | –          |
 
 |        | trace | hist |
 | ------ | ----- | ---- |
