@@ -1,9 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, dirname } from 'node:path';
+import { SkbdropError } from '../sys/errors.ts';
 
 /** What keeps the one file from being built, for people. */
-export class BuildError extends Error {}
+export class BuildError extends SkbdropError {
+  constructor(message: string) {
+    super('system', message);
+  }
+}
 
 /** Runs a program to its end. @throws BuildError with what it said where it fails */
 export function runTool(words: readonly string[], cwd?: string): void {
