@@ -68,7 +68,7 @@ export class BpfMap {
           count *= 2;
           continue;
         }
-        if (cursor === undefined && (batch === -errno.EINVAL || batch === -ENOTSUPP)) {
+        if (cursor === undefined && (batch === -errno.EINVAL || batch === -errno.ENOTSUPP)) {
           yield* this.#entriesOneByOne();
           return;
         }
@@ -107,8 +107,6 @@ export class BpfMap {
 
 /** Entries asked for at a time; the kernel doubles nothing for us, but a bucket rarely holds more than a few. */
 const BATCH = 512;
-/** include/linux/errno.h; not in Node's table. */
-const ENOTSUPP = 524;
 
 /** A map alone takes less; the program that it is for takes both. */
 const WANTED = ['CAP_BPF', 'CAP_PERFMON'] as const;

@@ -53,7 +53,17 @@ export function whyNot(error: unknown): string {
   return (error as Error).message.replace(/, \w+(?: '.*)?$/, '');
 }
 
-const STANDARD = [0, 1, 2];
+/** Whether a write failed because nobody reads any more. EIO is what a terminal says whose other end is gone. */
+export function isClosed(error: unknown): boolean {
+  return ['EPIPE', 'EIO', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+export function cannotWrite(what: string, error: unknown): SkbdropError {
+  return new SkbdropError('output', `cannot write to ${what}: ${whyNot(error)}`, { cause: error });
+}
+
+export const STDOUT = 1;
+const STANDARD = [0, STDOUT, 2];
 let isatty: (fd: number) => boolean = () => false;
 let terminals: readonly number[] = [];
 
@@ -89,13 +99,18 @@ export function toStandardError(text: string): void {
   }
 }
 
-/** Writes to standard output what is short and the last thing said. Straight, for Node's streams are slow to load. */
+/**
+ * Writes to standard output what is short and the last thing said. Straight, for Node's streams are slow to load.
+ *
+ * @throws SkbdropError `output` where it cannot be written; a reader that went away is no fault
+ */
 export function toStandardOutput(text: string): void {
-  let written = 0;
+  let rest = Buffer.from(text);
   try {
-    written = writeSync(1, text);
-  } catch {
-    // A pipe that is full just now, or closed: Node waits for the one and tells of the other.
+    while (rest.length > 0) rest = rest.subarray(writeSync(STDOUT, rest));
+  } catch (error) {
+    // A pipe that is full just now: Node's stream waits for it.
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') process.stdout.write(rest);
+    else if (!isClosed(error)) throw cannotWrite('standard output', error);
   }
-  if (written < Buffer.byteLength(text)) process.stdout.write(Buffer.from(text).subarray(written));
 }

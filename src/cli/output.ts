@@ -1,10 +1,10 @@
 import { constants, fstatSync, openSync, type Stats, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { OneShotWatch } from '../sys/epoll.ts';
-import { errnoName, SkbdropError } from '../sys/errors.ts';
+import { errnoName, type SkbdropError } from '../sys/errors.ts';
 import { Fd } from '../sys/fd.ts';
 import { trySyscall } from '../sys/syscall.ts';
-import { whyNot } from './exit.ts';
+import { cannotWrite, isClosed, STDOUT } from './exit.ts';
 
 /** Why nothing more can be written. `closed`: the reader went away, which is nobody's fault. */
 export type OutputEnd = { readonly kind: 'closed' } | { readonly kind: 'failed'; readonly error: SkbdropError };
@@ -15,7 +15,6 @@ type Send = (fd: number, bytes: Buffer) => number;
 /** How long a reader may take nothing before it is given up at the end of a run, in milliseconds. */
 const PATIENCE_MS = 2000;
 
-const STDOUT = 1;
 const NEWLINE = 0x0a;
 
 /**
@@ -140,9 +139,9 @@ export class Output {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'EAGAIN') {
         this.#over = true;
-        // EIO is what a terminal says whose other end is gone.
-        const isClosed = code === 'EPIPE' || code === 'EIO' || code === 'ECONNRESET';
-        this.#resolveEnd(isClosed ? { kind: 'closed' } : { kind: 'failed', error: cannotWrite(this.#name, error) });
+        this.#resolveEnd(
+          isClosed(error) ? { kind: 'closed' } : { kind: 'failed', error: cannotWrite(this.#name, error) },
+        );
       }
       return 0;
     }
@@ -223,10 +222,6 @@ function sendNow(fd: number, bytes: Buffer): number {
   if (sent >= 0) return sent;
   const code = errnoName(-sent);
   throw Object.assign(new Error(`${code}, sendto`), { code });
-}
-
-function cannotWrite(what: string, error: unknown): SkbdropError {
-  return new SkbdropError('output', `cannot write to ${what}: ${whyNot(error)}`, { cause: error });
 }
 
 /** Newlines in the first `length` bytes. */

@@ -14,7 +14,8 @@ import {
   SECCOMP_HINT,
 } from '../sys/capabilities.ts';
 import { SkbdropError } from '../sys/errors.ts';
-import { inInitialUserNamespace, lockedMemoryLimit, seccompMode } from '../sys/process.ts';
+import { inInitialUserNamespace, seccompMode } from '../sys/process.ts';
+import { type MemoryLimit, UNLIMITED } from '../sys/rlimit.ts';
 import type { TracepointFacts } from './features.ts';
 
 /** One thing that was looked at. */
@@ -57,11 +58,13 @@ export interface Circumstances {
   readonly btfFile: string | undefined;
   readonly tracepoint: TracepointFacts;
   readonly hasJit: boolean | undefined;
+  readonly lockedMemory: MemoryLimit | undefined;
   /** Whether all commands that watch work. */
   readonly allWork: boolean;
 }
 
-export function checks({ host, btfFile, tracepoint, hasJit, allWork }: Circumstances): readonly Check[] {
+export function checks(circumstances: Circumstances): readonly Check[] {
+  const { host, btfFile, tracepoint, hasJit, allWork } = circumstances;
   return [
     { name: 'tracepoint', about: 'kernel', ...checkTracepoint(tracepoint) },
     { name: 'reasons', about: 'kernel', ...checkReasons(host, tracepoint) },
@@ -72,7 +75,7 @@ export function checks({ host, btfFile, tracepoint, hasJit, allWork }: Circumsta
     { name: 'kallsyms', about: 'host', ...checkSymbols(host) },
     { name: 'tun', about: 'host', ...checkTun() },
     { name: 'memory', about: 'host', ...checkMemory(cgroupMemoryLimit()) },
-    { name: 'locked_memory', about: 'process', ...checkLockedMemory(host, lockedMemoryLimit()) },
+    { name: 'locked_memory', about: 'process', ...checkLockedMemory(circumstances) },
     { name: 'unprivileged_bpf_disabled', about: 'host', ...setting('kernel.unprivileged_bpf_disabled') },
     { name: 'perf_event_paranoid', about: 'host', ...setting('kernel.perf_event_paranoid') },
     { name: 'user', about: 'process', ...checkUser() },
@@ -203,20 +206,27 @@ function checkMemory(limit: number | undefined): Finding {
 }
 
 /** Enough for the largest maps that are made without options: 16 MiB of ring, and 8192 stacks. */
-const MUCH_LOCKED = 64 * 2 ** 20;
+const MUCH_LOCKED = 64n * 2n ** 20n;
 
 /**
  * Until Linux 5.11 the memory of maps counted against RLIMIT_MEMLOCK, in a `struct bpf_map_memory` that went with that
- * (v5.10 include/linux/bpf.h).
+ * (v5.10 include/linux/bpf.h). A limit that is in the way is raised as far as it may be, so only one that then still is
+ * in the way takes something away.
  */
-function checkLockedMemory({ btf }: Host, limit: number): Finding {
-  const may = limit === Number.POSITIVE_INFINITY ? 'no limit' : `limited to ${size(limit)}`;
-  if (btf === undefined) return { value: `${may}; counts for BPF before Linux 5.11 only`, ok: undefined, minor: true };
+function checkLockedMemory({ host: { btf }, lockedMemory, allWork }: Circumstances): Finding {
+  if (lockedMemory === undefined) return { value: 'not known', ok: undefined, minor: true };
+  const { soft, hard } = lockedMemory;
+  const limit = soft === UNLIMITED ? 'no limit' : `limited to ${size(Number(soft))}`;
+  if (btf === undefined)
+    return { value: `${limit}; counts for BPF before Linux 5.11 only`, ok: undefined, minor: true };
   const counts = btf.find('bpf_map_memory', 'struct') !== undefined;
-  if (!counts) return { value: `${may}, which does not count for BPF on this kernel`, ok: true, minor: true };
-  if (limit >= MUCH_LOCKED) return { value: may, ok: true, minor: true };
+  if (!counts) return { value: `${limit}, which does not count for BPF on this kernel`, ok: true, minor: true };
+  if (soft >= MUCH_LOCKED) return { value: limit, ok: true, minor: true };
+  const mayRaise = hard >= MUCH_LOCKED || (inInitialUserNamespace() && hasCapability('CAP_SYS_RESOURCE'));
+  if (mayRaise) return { value: `${limit}, and raised where that is in the way`, ok: true, minor: true };
+  if (allWork) return { value: `${limit}, which is enough`, ok: true, minor: true };
   return {
-    value: `${may}, which counts for BPF on this kernel`,
+    value: `${limit}, which counts for BPF on this kernel`,
     ok: false,
     fix: 'ulimit -l unlimited, before skbdrop',
   };
@@ -239,7 +249,7 @@ function checkUser(): Finding {
 }
 
 /** What all commands together want. */
-export const wantedCapabilities: readonly CapabilityName[] = [
+const wantedCapabilities: readonly CapabilityName[] = [
   'CAP_BPF',
   'CAP_PERFMON',
   'CAP_SYSLOG',

@@ -9,6 +9,15 @@ import {
 } from '../bpf/features.ts';
 import { type Host, TRACEPOINT } from '../kernel/host.ts';
 import { tracepointArguments } from '../kernel/tracepoint.ts';
+import { lockedMemoryLimit, type MemoryLimit } from '../sys/rlimit.ts';
+
+type FeatureName =
+  | 'ring_buffer'
+  | 'map_batch'
+  | 'fetch_atomics'
+  | 'perf_event_link'
+  | 'recursion_guard'
+  | 'live_frames';
 
 /** A feature of this kernel's BPF that one or the other command is better with. */
 export interface Feature {
@@ -22,16 +31,6 @@ export interface Feature {
   /** undefined where the kernel did not let itself be asked. */
   readonly has: boolean | undefined;
 }
-
-export const featureNames = [
-  'ring_buffer',
-  'map_batch',
-  'fetch_atomics',
-  'perf_event_link',
-  'recursion_guard',
-  'live_frames',
-] as const;
-export type FeatureName = (typeof featureNames)[number];
 
 /** All features, each found out by trying; the guard against recursion by looking into BTF. */
 export function features(host: Host): readonly Feature[] {
@@ -53,6 +52,11 @@ export function features(host: Host): readonly Feature[] {
 /** Whether programs run as machine code; undefined where none can be loaded. */
 export function runsMachineCode(): boolean | undefined {
   return answer(hasJit);
+}
+
+/** How much memory this process may lock; undefined where a filter of system calls keeps it from asking. */
+export function lockedMemory(): MemoryLimit | undefined {
+  return answer(lockedMemoryLimit);
 }
 
 /** What the tracepoint hands to a program; undefined is what nothing tells. */

@@ -2,7 +2,14 @@ import { openHost } from '../kernel/host.ts';
 import type { AttachMode } from '../probes/context.ts';
 import { type Check, checks } from './checks.ts';
 import { type Columns, columns } from './columns.ts';
-import { type Feature, features, runsMachineCode, type TracepointFacts, tracepointFacts } from './features.ts';
+import {
+  type Feature,
+  features,
+  lockedMemory,
+  runsMachineCode,
+  type TracepointFacts,
+  tracepointFacts,
+} from './features.ts';
 import { type Trial, tryCommand, tryCommands, tryDemo, tryWays, type WatchCommand, watchCommands } from './trials.ts';
 
 export type { Check } from './checks.ts';
@@ -50,6 +57,7 @@ export async function examine(btf?: string): Promise<Diagnosis> {
       btfFile: btf,
       tracepoint,
       hasJit: runsMachineCode(),
+      lockedMemory: lockedMemory(),
       allWork: watchCommands.every((command) => watching[command].works),
     }),
   };

@@ -1,6 +1,7 @@
 import { VerifierError } from '../bpf/program.ts';
 import type { Host } from '../kernel/host.ts';
-import { type AttachMode, argumentNames, type Without } from '../probes/context.ts';
+import { tracepointArguments } from '../kernel/tracepoint.ts';
+import type { AttachMode, Without } from '../probes/context.ts';
 import { SyscallError } from '../sys/errors.ts';
 import { errno } from '../sys/syscall.ts';
 
@@ -9,9 +10,6 @@ export interface Concessions extends Without {
   /** Atomic instructions that say what stood there before. */
   readonly fetch?: boolean;
 }
-
-/** include/linux/errno.h; not in Node's table. */
-const ENOTSUPP = 524;
 
 /**
  * What to go without next, after the kernel has refused a program: some of what it cannot do it says in no other way.
@@ -30,7 +28,7 @@ export function concede(
 ): Concessions | undefined {
   if (limited && !before.fetch && isNoFetch(refusal)) return { ...before, fetch: true };
   if (mode !== 'tp_btf' && !before.memory && isNoReading(refusal)) return { ...before, memory: true };
-  const countsArguments = mode === 'raw_tp' && argumentNames(host.btf) === undefined;
+  const countsArguments = mode === 'raw_tp' && tracepointArguments(host.btf) === undefined;
   if (countsArguments && !before.reason && isNoArgument(refusal)) return { ...before, reason: true };
   return undefined;
 }
@@ -43,7 +41,7 @@ export function concede(
 function isNoFetch(refusal: unknown): boolean {
   if (!(refusal instanceof VerifierError)) return false;
   const { cause } = refusal;
-  return /reserved fields/.test(refusal.log) || (cause instanceof SyscallError && cause.errno === ENOTSUPP);
+  return /reserved fields/.test(refusal.log) || (cause instanceof SyscallError && cause.errno === errno.ENOTSUPP);
 }
 
 /** Under lockdown=confidentiality the helper is not there (v5.10 kernel/trace/bpf_trace.c, bpf_tracing_func_proto()). */

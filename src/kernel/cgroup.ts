@@ -33,14 +33,25 @@ function* groups(): Generator<readonly [folder: string, file: string]> {
     );
     if (mount === undefined) continue;
     const file = unified ? 'memory.max' : 'memory.limit_in_bytes';
-    // A container's mount shows a part of the tree, and the path is given from the whole tree's root.
-    const below = path.startsWith(mount.root) ? path.slice(mount.root.length) : path;
     // A path that leads out of what is mounted leaves the mount's own limit to be read.
-    const names = below.includes('..') ? [] : below.split('/').filter((name) => name !== '');
+    const names = namesBelow(mount.root, path) ?? [];
     for (let depth = names.length; depth >= 0; depth--) {
       yield [join(mount.point, ...names.slice(0, depth)), file];
     }
   }
+}
+
+/**
+ * The folders from `root` to `path`; undefined where `path` is not below it. A container's mount shows a part of the
+ * tree, and the path is given from the whole tree's root.
+ */
+function namesBelow(root: string, path: string): readonly string[] | undefined {
+  const [above, all] = [namesOf(root), namesOf(path)];
+  return above.every((name, i) => name === all[i]) && !all.includes('..') ? all.slice(above.length) : undefined;
+}
+
+function namesOf(path: string): readonly string[] {
+  return path.split('/').filter((name) => name !== '');
 }
 
 interface Mount {
@@ -58,13 +69,21 @@ function parseMounts(text: string): Mount[] {
     const [type, , options = ''] = after.split(' ');
     return root === undefined || point === undefined || type === undefined
       ? []
-      : [{ root, point, type, options: options.split(',') }];
+      : [{ root: unescaped(root), point: unescaped(point), type, options: options.split(',') }];
   });
+}
+
+/**
+ * Blanks and backslashes stand there as three octal digits, `\040` (v6.12 fs/proc_namespace.c, show_mountinfo();
+ * kernel/cgroup/cgroup.c, cgroup_show_path()).
+ */
+function unescaped(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
 function read(file: string): string {
   try {
-    return readFileSync(file, 'latin1');
+    return readFileSync(file, 'utf8');
   } catch {
     return '';
   }

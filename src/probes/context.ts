@@ -17,6 +17,7 @@ import type { Btf, Field } from '../../btf/index.ts';
 import type { ProgramSpec } from '../bpf/program.ts';
 import { type Host, TRACEPOINT } from '../kernel/host.ts';
 import type { TracepointField } from '../kernel/tracefs.ts';
+import { ARGUMENTS, tracepointArguments } from '../kernel/tracepoint.ts';
 import { NotSupportedError } from '../sys/errors.ts';
 import type { AttachMode } from './attach-mode.ts';
 
@@ -86,7 +87,7 @@ export function dropContext(mode: AttachMode, host: Host, without: Without = {})
 /** BTF tells the verifier what the pointers are: fields are read with plain loads that cannot fault. */
 function tracingContext(btf: Btf | undefined): DropContext {
   const attachBtfId = btf?.find(`btf_trace_${TRACEPOINT.name}`, 'typedef');
-  const names = argumentNames(btf);
+  const names = tracepointArguments(btf);
   if (btf === undefined || attachBtfId === undefined || names === undefined) {
     throw new NotSupportedError(`BTF for the tracepoint ${TRACEPOINT.name}`, { minimum: '5.5' });
   }
@@ -118,7 +119,7 @@ function tracingContext(btf: Btf | undefined): DropContext {
  * program that reads more (v5.4 kernel/trace/bpf_trace.c, max_ctx_offset); fields need BTF for their offsets.
  */
 function rawTracepointContext(btf: Btf | undefined, without: Without): DropContext {
-  const names = argumentNames(btf) ?? ARGUMENTS.slice(0, without.reason ? 2 : 3);
+  const names = tracepointArguments(btf) ?? ARGUMENTS.slice(0, without.reason ? 2 : 3);
   return {
     mode: 'raw_tp',
     program: { type: 'RAW_TRACEPOINT' },
@@ -151,23 +152,6 @@ function tracepointContext(
     },
     ...readerByHelper(btf, without),
   };
-}
-
-/** The arguments of every kernel so far, in order; each kernel has the first two or more of them. */
-const ARGUMENTS: readonly string[] = ['skb', 'location', 'reason', 'rx_sk'];
-
-/**
- * The names of the tracepoint's arguments, in order, from the prototype of its BPF stub. BTF may lack that function,
- * because it cannot be traced itself; then the typedef says at least how many there are.
- */
-export function argumentNames(btf: Btf | undefined): readonly string[] | undefined {
-  // The stub's first parameter is its own data pointer; programs do not see it.
-  const named = btf?.func(`__bpf_trace_${TRACEPOINT.name}`)?.params.slice(1);
-  if (btf === undefined || named !== undefined) return named?.map(({ name }) => name);
-  const typedef = btf.find(`btf_trace_${TRACEPOINT.name}`, 'typedef');
-  const pointer = typedef === undefined ? undefined : btf.resolve(typedef);
-  const prototype = pointer?.kind === 'ptr' ? btf.resolve(pointer.type) : undefined;
-  return prototype?.kind === 'func_proto' ? ARGUMENTS.slice(0, prototype.params.length - 1) : undefined;
 }
 
 /** The arguments are an array of 64-bit words. */

@@ -3,6 +3,7 @@ import { SkbdropError, SyscallError } from './errors.ts';
 import { detachedMount } from './mount.ts';
 import { inInitialUserNamespace, ownStatus, seccompMode } from './process.ts';
 import { errno } from './syscall.ts';
+import { list } from './words.ts';
 
 /** Bit numbers, include/uapi/linux/capability.h. */
 export const Capability = {
@@ -80,11 +81,6 @@ export class PermissionError extends SkbdropError {
     }
     this.missing = missing;
   }
-}
-
-/** `A, B and C`. */
-function list(names: readonly string[]): string {
-  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
 /** What to do about a kernel that is locked down, and about a filter of system calls. */

@@ -59,11 +59,13 @@ export class NotSupportedError extends SkbdropError {
   }
 }
 
+/** Not in Node's table: include/linux/errno.h. The kernel lets it out through bpf() (v6.18 kernel/bpf/syscall.c). */
+export const ENOTSUPP = 524;
+
 const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 // EAGAIN and EWOULDBLOCK are one number on Linux, as are EDEADLK and EDEADLOCK; the first name is the usual one.
 names.set(constants.errno.EAGAIN, 'EAGAIN');
-// Not in Node's table: include/linux/errno.h. The kernel lets it out through bpf() (v6.18 kernel/bpf/syscall.c).
-names.set(524, 'ENOTSUPP');
+names.set(ENOTSUPP, 'ENOTSUPP');
 
 /** `EPERM` for 1; `errno 1234` for a number without a name. */
 export function errnoName(errno: number): string {

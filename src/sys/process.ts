@@ -31,9 +31,3 @@ const seccompModes: Readonly<Record<string, Seccomp>> = { 0: 'off', 1: 'strict',
 export function seccompMode(status: string = ownStatus()): Seccomp | undefined {
   return seccompModes[/^Seccomp:\s*(\d)$/m.exec(status)?.[1] ?? ''];
 }
-
-/** RLIMIT_MEMLOCK, the soft limit, in bytes; Infinity where there is none. */
-export function lockedMemoryLimit(limits: string = readFileSync('/proc/self/limits', 'latin1')): number {
-  const [, soft = 'unlimited'] = /^Max locked memory\s+(\w+)/m.exec(limits) ?? [];
-  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
-}

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { NotSupportedError, SyscallError } from './errors.ts';
+import { ENOTSUPP, NotSupportedError, SyscallError } from './errors.ts';
 import { native, type Word } from './ffi.ts';
 
 /** System call numbers. Sources: arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tbl (arm64), v6.12. */
@@ -111,4 +111,5 @@ function callNumber(name: SyscallName): number {
   return table[name];
 }
 
-export const errno: typeof constants.errno = constants.errno;
+/** The numbers of errors, by name. */
+export const errno: typeof constants.errno & { readonly ENOTSUPP: number } = { ...constants.errno, ENOTSUPP };

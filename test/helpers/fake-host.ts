@@ -22,6 +22,8 @@ export interface KernelOptions {
   /** Further enums, by name. */
   readonly enums?: Readonly<Record<string, readonly (readonly [name: string, value: number])[]>>;
   readonly guardsReentry?: boolean;
+  /** The memory of maps counts as locked, as before Linux 5.11. */
+  readonly locksMaps?: boolean;
   /** Leaves out the function that names the tracepoint's arguments. */
   readonly stub?: boolean;
   /** Leaves `struct sk_buff` and all others out. */
@@ -80,6 +82,7 @@ export function kernelBlob(options: KernelOptions = {}): { blob: Uint8Array; bui
   if (options.stub !== false) b.func('__bpf_trace_kfree_skb', proto);
   b.typedef('btf_trace_kfree_skb', b.ptr(proto));
   if (options.guardsReentry !== false) b.func('bpf_prog_inc_misses_counter', b.proto(0, []));
+  if (options.locksMaps) b.struct('bpf_map_memory', 16, []);
   if (reasons.length > 0) b.enum('skb_drop_reason', reasons);
   if (options.subsystems !== undefined) b.enum('skb_drop_reason_subsys', options.subsystems);
   for (const [name, values] of Object.entries(options.enums ?? {})) b.enum(name, values);

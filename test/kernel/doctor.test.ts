@@ -1,7 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { examine } from '../../src/doctor/index.ts';
+import { countDrops, type DropCounter } from '../../src/drops/count.ts';
 import { disagreements, type Report } from '../helpers/agreement.ts';
+import { isThere, objectsOf } from '../helpers/bpf-objects.ts';
 import { copyForOthers, type Ended, run, Scratch, skbdrop } from '../helpers/cli.ts';
 import { jsonSchema } from '../helpers/docs.ts';
 import { Validator } from '../helpers/json-schema.ts';
@@ -51,7 +54,7 @@ const NOBODY: Place = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-gro
 /** A mount namespace of its own, prepared by a shell. */
 const mounts = (script: string): Place => ['unshare', '-m', 'sh', '-c', `${script} && exec "$@"`, 'sh'];
 
-async function examine(place: Place): Promise<{ ended: Ended; report: WholeReport }> {
+async function reportFrom(place: Place): Promise<{ ended: Ended; report: WholeReport }> {
   const ended = await run([...place, ...copy, 'doctor', '--json']);
   expect([ended.stderr, ended.stdout.split('\n').length]).toEqual(['', 2]);
   const report = JSON.parse(ended.stdout) as WholeReport;
@@ -60,7 +63,7 @@ async function examine(place: Place): Promise<{ ended: Ended; report: WholeRepor
 }
 
 async function expectAgreement(place: Place, { ways, ...expected }: Expected): Promise<void> {
-  const { ended, report } = await examine(place);
+  const { ended, report } = await reportFrom(place);
   const { commands, columns, checks } = report;
   expect({
     works: ALL.filter((name) => commands[name]?.works),
@@ -72,6 +75,19 @@ async function expectAgreement(place: Place, { ways, ...expected }: Expected): P
   // What the demo provokes without an interface has few of the columns.
   const self = checks.some(({ name, ok }) => name === 'tun' && ok) ? copy : undefined;
   expect(await disagreements(report, (words) => run([...place, ...copy, ...words]), self, ways)).toEqual([]);
+}
+
+/** What each descriptor of this process leads to. */
+function descriptors(): readonly string[] {
+  return readdirSync('/proc/self/fd')
+    .flatMap((fd) => {
+      try {
+        return [`${fd}: ${readlinkSync(`/proc/self/fd/${fd}`)}`];
+      } catch {
+        return []; // the one that this folder was read through
+      }
+    })
+    .sort();
 }
 
 const COLUMNS = ['time', 'reason', 'function', 'length', 'protocol', 'interface', 'namespace'];
@@ -182,7 +198,7 @@ describe.skipIf(!needRoot())('the doctor and the commands agree', () => {
   test('where bpf() is forbidden by a filter', async () => {
     const koffi = createRequire(import.meta.url).resolve('koffi');
     const place = [process.execPath, '-e', withoutBpf, koffi];
-    const { report } = await examine(place);
+    const { report } = await reportFrom(place);
     const seccomp = report.checks.find(({ name }) => name === 'seccomp');
     expect(seccomp).toMatchObject({ value: expect.stringContaining('filter'), fix: expect.stringContaining('bpf()') });
     expect(report.commands.top?.hint).toMatch(/^A seccomp filter is in force/);
@@ -208,7 +224,7 @@ describe.skipIf(!needRoot())('the doctor', () => {
     if (bpftool === undefined) return skip('bpftool is not installed');
     const probed = await run([bpftool, 'feature', 'probe', '-j']);
     const { map_types: maps = {}, program_types: programs = {} } = JSON.parse(probed.stdout) as Record<string, object>;
-    const { report } = await examine(HERE);
+    const { report } = await reportFrom(HERE);
     expect(report.features.ring_buffer).toBe(Reflect.get(maps, 'have_ringbuf_map_type'));
     // It loads a program of the TRACING type without saying what for, so it knows nothing of that.
     expect(report.attach.raw_tp?.top?.works).toBe(Reflect.get(programs, 'have_raw_tracepoint_prog_type'));
@@ -216,18 +232,34 @@ describe.skipIf(!needRoot())('the doctor', () => {
   });
 
   test('counts the arguments of the tracepoint as BTF names them', async () => {
-    const { report } = await examine(HERE);
+    const { report } = await reportFrom(HERE);
     const { arguments: count, names } = report.tracepoint as { arguments: number; names: readonly string[] };
     expect(names.slice(0, 2)).toEqual(['skb', 'location']);
     expect(count).toBe(names.length);
   });
 
-  test('leaves nothing in the kernel', async ({ skip }) => {
-    const bpftool = needTool('bpftool');
-    if (bpftool === undefined) return skip('bpftool is not installed');
-    await run([...skbdrop, 'doctor']);
-    const { stdout } = await run([bpftool, 'prog', 'list']);
-    expect(stdout).not.toContain('skbdrop_probe');
+  test('leaves no descriptor open, and nothing in the kernel', async () => {
+    const before = descriptors();
+    const made = await objectsOf(() => examine());
+    expect(descriptors()).toEqual(before);
+    expect(new Set(made.map(({ kind }) => kind))).toEqual(new Set(['prog', 'map', 'link']));
+    // What is closed last, the kernel may put away a moment later.
+    await expect.poll(() => made.filter(isThere), { timeout: 10_000 }).toEqual([]);
+  });
+
+  test('would be seen to leave something', async () => {
+    const before = descriptors();
+    let drops: DropCounter | undefined;
+    const made = await objectsOf(async () => {
+      drops = countDrops();
+    });
+    try {
+      expect(descriptors().length).toBeGreaterThan(before.length);
+      expect(made.filter(isThere)).toEqual(made);
+      expect(made.length).toBeGreaterThan(0);
+    } finally {
+      drops?.close();
+    }
   });
 
   test('writes to a file, and fails where it cannot', async () => {

@@ -297,6 +297,15 @@ describe.skipIf(!isRoot)('every way to end ends it', () => {
     expect(ended.status).toBe(1);
   });
 
+  test.each(['--help', '--version'])('%s that cannot be written, and one that nobody reads', async (word) => {
+    const full = await run(['sh', '-c', 'exec "$@" >/dev/full', 'sh', ...skbdrop, word]);
+    expectSentence(full, /cannot write to standard output: ENOSPC/);
+    expect(full.status).toBe(1);
+    const script = '{ sleep 1; "$@"; echo "status $?" >&2; } | true';
+    const unread = await run(['sh', '-c', script, 'sh', ...skbdrop, word]);
+    expect(unread.stderr).toBe('status 0\n');
+  });
+
   test('no room for locked memory is no error on kernels that do not need it', async () => {
     const ended = await run(['sh', '-c', 'ulimit -l 0 && exec "$@"', 'sh', ...skbdrop, 'top', '--', 'true']);
     expect(ended.status).toBe(0);

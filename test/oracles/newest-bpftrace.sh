@@ -14,7 +14,8 @@ fi
 "$root/vm/debian.sh" -d '*' sid amd64 "$tree" bpftrace libbpf1
 cat > "$run.new" <<END
 #!/bin/sh
-tree=$tree
+# The tree stands beside this script, wherever both are moved to.
+tree=\$(dirname "\$0")/tree
 libraries=\$tree/usr/lib/x86_64-linux-gnu
 exec "\$tree/usr/lib64/ld-linux-x86-64.so.2" --library-path "\$libraries:\$tree/usr/lib" "\$tree/usr/bin/bpftrace" "\$@"
 END

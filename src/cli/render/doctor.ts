@@ -10,6 +10,7 @@ import {
 } from '../../doctor/index.ts';
 import { type AttachMode, attachModes } from '../../probes/context.ts';
 import { SkbdropError } from '../../sys/errors.ts';
+import { list } from '../../sys/words.ts';
 import { version } from '../../version.ts';
 import { errorSentence, exitStatus, Status } from '../exit.ts';
 
@@ -278,11 +279,6 @@ export function verdict({ commands, columns, checks }: Diagnosis): string {
   if (poor.length > 0) return `All commands work, but drops are shown without ${list(poor)}.`;
   const restricted = checks.some(({ ok }) => ok === false);
   return restricted ? 'All commands work. What could be better stands above.' : 'Everything works here.';
-}
-
-/** `a, b and c`. */
-function list(names: readonly string[]): string {
-  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

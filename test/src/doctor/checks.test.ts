@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Check, type CheckName, type Circumstances, checkNames, checks } from '../../../src/doctor/checks.ts';
+import { UNLIMITED } from '../../../src/sys/rlimit.ts';
 import { fakeHost } from '../../helpers/fake-host.ts';
 import { withFiles } from '../../helpers/files.ts';
 
@@ -7,7 +8,6 @@ import { withFiles } from '../../helpers/files.ts';
 const files = {
   '/proc/self/status': 'CapEff:\t000001ffffffffff\nSeccomp:\t0\n',
   '/proc/self/ns/user': 'user:[4026531837]',
-  '/proc/self/limits': 'Max locked memory         65536                65536                bytes\n',
   '/proc/self/cgroup': '0::/\n',
   '/proc/self/mountinfo': '35 25 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n',
   '/proc/sys/kernel/kptr_restrict': '0\n',
@@ -24,6 +24,7 @@ const circumstances: Circumstances = {
   btfFile: '/some/vmlinux',
   tracepoint: { arguments: 4, names, hasReason: true, hasReceiver: true },
   hasJit: true,
+  lockedMemory: { soft: 65_536n, hard: 65_536n },
   allWork: true,
 };
 
@@ -160,6 +161,7 @@ describe.each<[CheckName, [string, Files, Partial<Circumstances>, Partial<Check>
     [
       ['that does not count', {}, {}, { ok: true, minor: true }],
       ['without BTF', {}, { host: fakeHost({ btf: false }) }, { ok: undefined, minor: true }],
+      ['nobody says', {}, { lockedMemory: undefined }, { value: 'not known', ok: undefined, minor: true }],
     ],
   ],
   ['perf_event_paranoid', [['is told', {}, {}, { value: 'kernel.perf_event_paranoid = 2', ok: true, minor: true }]]],
@@ -196,6 +198,56 @@ describe.each<[CheckName, [string, Files, Partial<Circumstances>, Partial<Check>
 ])('%s', (name, rows) => {
   test.each(rows)('%s', (_, changed, other, expected) => {
     expect(check(name, changed, other)).toMatchObject(expected);
+  });
+});
+
+describe('locked memory, where it counts', () => {
+  const host = fakeHost({ locksMaps: true });
+  const [KIB, MIB] = [2n ** 10n, 2n ** 20n];
+  const [all, few] = ['000001ffffffffff', '000000c000000000'];
+  test.each<[string, Circumstances['lockedMemory'], capabilities: string, allWork: boolean, Partial<Check>]>([
+    ['no limit', { soft: UNLIMITED, hard: UNLIMITED }, few, false, { value: 'no limit', ok: true }],
+    ['much', { soft: 64n * MIB, hard: 64n * MIB }, few, false, { value: 'limited to 64 MiB', ok: true }],
+    [
+      'little, which root may raise',
+      { soft: 64n * KIB, hard: 64n * KIB },
+      all,
+      false,
+      { value: 'limited to 64 KiB, and raised where that is in the way', ok: true },
+    ],
+    [
+      'little, with a hard limit that is far away',
+      { soft: 64n * KIB, hard: 64n * MIB },
+      few,
+      false,
+      { value: 'limited to 64 KiB, and raised where that is in the way', ok: true },
+    ],
+    [
+      'little, and yet enough',
+      { soft: 64n * KIB, hard: 64n * MIB - 1n },
+      few,
+      true,
+      { value: 'limited to 64 KiB, which is enough', ok: true },
+    ],
+    [
+      'too little',
+      { soft: 64n * KIB, hard: 64n * MIB - 1n },
+      few,
+      false,
+      { value: 'limited to 64 KiB, which counts for BPF on this kernel', ok: false, fix: expect.any(String) },
+    ],
+  ])('%s', (_, lockedMemory, capabilities, allWork, expected) => {
+    const status = { '/proc/self/status': `CapEff:\t${capabilities}\n` };
+    const found = check('locked_memory', status, { host, lockedMemory, allWork });
+    expect(found).toMatchObject(expected);
+    // Nobody is told to put right what is well.
+    expect([found.fix === undefined, found.minor ?? false]).toEqual([expected.ok, expected.ok]);
+  });
+
+  test("root of a user namespace may not raise the host's limit", () => {
+    const lockedMemory = { soft: 64n * KIB, hard: 64n * KIB };
+    const inside = { '/proc/self/ns/user': 'user:[4026532177]' };
+    expect(check('locked_memory', inside, { host, lockedMemory, allWork: false }).ok).toBe(false);
   });
 });
 

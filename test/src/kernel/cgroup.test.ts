@@ -29,6 +29,28 @@ test.each<[string, string, string, Readonly<Record<string, string>>, number | un
     MIB,
   ],
   [
+    "a container whose name begins like another's",
+    PART,
+    '0::/docker/abcd\n',
+    { '/sys/fs/cgroup/d/memory.max': '4096', '/sys/fs/cgroup/memory.max': `${MIB}\n` },
+    MIB,
+  ],
+  ['a container itself', PART, '0::/docker/abc\n', { '/sys/fs/cgroup/memory.max': `${MIB}\n` }, MIB],
+  [
+    'a mount of a part, with blanks in its paths',
+    '35 25 0:30 /my\\040part/é /mnt/my\\040cgroups\\134x rw - cgroup2 cgroup2 rw\n',
+    '0::/my part/é/a b\n',
+    { '/mnt/my cgroups\\x/a b/memory.max': `${MIB}\n`, '/mnt/my cgroups\\x/memory.max': `${2 * MIB}\n` },
+    MIB,
+  ],
+  [
+    'a name with two dots in it',
+    V2,
+    '0::/a..b\n',
+    { '/sys/fs/cgroup/a..b/memory.max': `${MIB}\n`, '/sys/fs/cgroup/memory.max': 'max\n' },
+    MIB,
+  ],
+  [
     'version 1',
     V1,
     '4:memory:/g\n3:cpu:/h\n0::/\n',

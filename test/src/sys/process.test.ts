@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
-import { inInitialUserNamespace, lockedMemoryLimit, seccompMode } from '../../../src/sys/process.ts';
+import { expect, test } from 'vitest';
+import { inInitialUserNamespace, seccompMode } from '../../../src/sys/process.ts';
 import { withFiles } from '../../helpers/files.ts';
 
 test.each([
@@ -17,22 +17,4 @@ test.each([
   ['Name:\tnode\n', undefined],
 ])('%j: seccomp is %s', (status, mode) => {
   expect(seccompMode(status)).toBe(mode);
-});
-
-describe('RLIMIT_MEMLOCK', () => {
-  const line = (soft: string): string =>
-    `Limit                     Soft Limit           Hard Limit           Units     \n` +
-    `Max processes             7823                 7823                 processes \n` +
-    `Max locked memory         ${soft.padEnd(21)}8388608              bytes     \n`;
-  test.each([
-    ['8388608', 8388608],
-    ['0', 0],
-    ['unlimited', Number.POSITIVE_INFINITY],
-  ])('%s', (soft, bytes) => {
-    expect(lockedMemoryLimit(line(soft))).toBe(bytes);
-  });
-
-  test('of this process is a number', () => {
-    expect(lockedMemoryLimit()).toBeGreaterThanOrEqual(0);
-  });
 });
