@@ -95,7 +95,7 @@ const PROJECT_PARTS = [
 
 /**
  * This host's root, as far as the matrix needs it, with everything where it is here: Node, its libraries, the project.
- * A whole root would have to be shared, and reading through that takes a translated machine four times as long.
+ * A whole root would have to be shared, and reading through that takes a translated machine three times as long.
  */
 export function* sliceOfThisRoot(): Generator<Entry> {
   const programs = [process.execPath, '/usr/bin/setpriv'];

@@ -59,7 +59,7 @@ export async function disagreements(
 
   for (const command of WATCHING) await check([command, ...SHORT], commands[command]);
   await check(['top', '-n', '1', ...SHORT], options.count);
-  await check(['demo', '-r', 'IP_CSUM', '-n', '1'], commands.demo);
+  await check(['demo', '-r', 'PACKET_SOCK_ERROR', '-n', '1'], commands.demo);
   for (const [mode, verdicts] of Object.entries(ways ? attach : {})) {
     for (const command of WATCHING) {
       // That is what it did by itself, just now.

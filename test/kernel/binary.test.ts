@@ -136,13 +136,16 @@ describe.skipIf(!isRoot)('the one file', () => {
   });
 
   const usual = '/dev/shm /run /tmp /var/tmp';
+  /** The way to it that mounts do not hide, for the project may lie in one of these folders. */
+  const fromHere = `./${name}`;
+  const here = { cwd: dist };
 
   test('it leaves no file, not even where it is killed', async () => {
     const script = `
       for folder in ${usual}; do mount -t tmpfs none $folder; done
       "$1" top -q -d 100ms >/dev/null
       "$1" top -q --ready-file /dev/shm/ready & pid=$!
-      until [ -e /dev/shm/ready ]; do sleep 0.05; done
+      until [ -e /dev/shm/ready ] || ! kill -0 $pid; do sleep 0.05; done
       rm /dev/shm/ready
       echo "mapped $(grep -c ' /dev/shm/#[0-9]* (deleted)' /proc/$pid/maps)"
       kill -KILL $pid
@@ -150,7 +153,7 @@ describe.skipIf(!isRoot)('the one file', () => {
       echo "status $?"
       find ${usual} -type f
       df --output=used /dev/shm | tail -n 1`;
-    const { stdout } = await run(['unshare', '-m', 'sh', '-c', script, 'sh', binary]);
+    const { stdout } = await run(['unshare', '-m', 'sh', '-c', script, 'sh', fromHere], here);
     // The library was there, so there was something to leave.
     expect(stdout).toMatch(/^mapped [1-9]\d*\nstatus 137\n +0\n$/);
   });
@@ -174,12 +177,12 @@ describe.skipIf(!isRoot)('the one file', () => {
   ];
   test.each(hardPlaces)('it runs where %s', async (_, script) => {
     const words = ['unshare', '-m', 'sh', '-ec', `${script}; exec "$@"`, 'sh'];
-    expectCounted(await run([...words, ...counting(binary, 'top', 3)]), 3);
+    expectCounted(await run([...words, ...counting(fromHere, 'top', 3)], here), 3);
   });
 
   test('where no code can be loaded at all it says so', async () => {
     const script = `${hardPlaces[2]![1]}; PATH=/nonexistent exec "$@"`;
-    const ended = await run(['unshare', '-m', 'sh', '-ec', script, 'sh', binary, 'top']);
+    const ended = await run(['unshare', '-m', 'sh', '-ec', script, 'sh', fromHere, 'top'], here);
     expect(ended.stderr).toMatch(/^skbdrop: no file system here lets a program load code: .*\n {9}Mount one that does/);
     expect(ended.status).toBe(3);
   });

@@ -287,8 +287,10 @@ describe.skipIf(!needRoot())('the doctor', () => {
   test('has colours on a terminal that wants them, and lines as wide as it', async ({ skip }) => {
     if (needTool('script') === undefined) return skip('script (bsdutils) is not installed');
     const words = `stty cols 60 rows 30; ${[...skbdrop, 'doctor'].join(' ')}`;
+    // Node takes a terminal in CI for one without colours.
+    const { CI: _, NO_COLOR: __, FORCE_COLOR: ___, ...rest } = process.env;
     const onTerminal = (env: NodeJS.ProcessEnv): Promise<Ended> =>
-      run(['script', '-qefc', words, '/dev/null'], { env: { ...process.env, TERM: 'xterm', ...env } });
+      run(['script', '-qefc', words, '/dev/null'], { env: { ...rest, TERM: 'xterm', ...env } });
     const { stdout } = await onTerminal({});
     expect(stdout).toContain('\x1b[32mok  \x1b[39m');
     const plain = await onTerminal({ NO_COLOR: '1' });
