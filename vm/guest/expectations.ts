@@ -60,7 +60,7 @@ export const expectations: Readonly<Record<string, Expectation>> = {
     allWays: true,
   },
   'no-symbols': { ...restricted, absent: ['function'] },
-  // Programs that BTF describes may read memory even there; perf events and tracefs are closed.
+  // Programs that BTF describes may read memory even there; tracefs is closed.
   confidentiality: { ...restricted, ways: ['tp_btf', 'raw_tp'], allWays: true },
   nobody: {
     ...restricted,
