@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Ended, Running, Scratch, until } from '../helpers/cli.ts';
+import { describe, expect, test } from 'vitest';
+import { type Ended, Running, until } from '../helpers/cli.ts';
 import { needRoot, needTool } from '../helpers/need.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -10,38 +10,39 @@ const VM = [process.execPath, `${project}dist/vm/main.js`];
 const TOOLS = ['qemu-system-x86_64', 'depmod', 'setpriv', 'xz', 'flock', 'apt-get', 'dpkg-deb'];
 const here = needRoot() && process.arch === 'x64' && TOOLS.every((tool) => needTool(tool) !== undefined);
 
-/** What machines of ours leave behind: files, and processes that name them. */
-function traces(): string[] {
+/** What is there of a runner's machines: files, and processes that name them. Both carry the runner's number. */
+function traces(runner: number): string[] {
+  const mark = `skbdrop-vm-${runner}-`;
   const files = [tmpdir(), '/run/virtiofsd'].flatMap((folder) =>
-    existsSync(folder) ? readdirSync(folder).filter((name) => name.includes('skbdrop-vm-')) : [],
+    existsSync(folder) ? readdirSync(folder).filter((name) => name.includes(mark)) : [],
   );
-  const processes = readdirSync('/proc').filter((pid) => {
+  return [...files, ...machines(mark)];
+}
+
+function machines(mark: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
     try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('/skbdrop-vm-');
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(mark);
     } catch {
       return false;
     }
   });
-  return [...files, ...processes];
 }
 
-function vm(...words: readonly string[]): Promise<Ended> {
+function start(...words: readonly string[]): Running {
   const { INIT_CWD: _, ...env } = process.env;
-  return new Running([...VM, ...words], { limitMs: 300_000, env }).ended;
+  return new Running([...VM, ...words], { limitMs: 300_000, env });
+}
+
+/** Runs it to its end, which leaves nothing behind. */
+async function vm(...words: readonly string[]): Promise<Ended> {
+  const running = start(...words);
+  const ended = await running.ended;
+  expect(traces(running.process.pid!)).toEqual([]);
+  return ended;
 }
 
 describe.skipIf(!here)('npm run vm', { timeout: 300_000 }, () => {
-  let scratch: Scratch;
-  let before: string[];
-  beforeAll(() => {
-    scratch = new Scratch();
-    before = traces();
-  });
-  afterAll(() => {
-    scratch?.remove();
-    expect(traces()).toEqual(before);
-  });
-
   test("the command's output and status are the machine's, and what it writes is gone", async () => {
     const file = `${project}written-in-the-machine`;
     const script = `uname -r; pwd; echo "$1"; echo oops >&2; touch ${file}; ls ${file}; printf 'no end'; exit 7`;
@@ -75,14 +76,16 @@ describe.skipIf(!here)('npm run vm', { timeout: 300_000 }, () => {
   });
 
   test('the machine does not outlive a runner that is killed', async () => {
-    const running = new Running([...VM, '6.12', '--', 'sleep', '1000'], { limitMs: 300_000 });
-    await until('there is a machine', () => traces().length >= before.length + 3, 120_000);
+    const running = start('6.12', '--', 'sleep', '1000');
+    const runner = running.process.pid!;
+    const mark = `skbdrop-vm-${runner}-`;
+    await until('there is a machine and its file server', () => machines(mark).length >= 2, 120_000);
     await running.kill('SIGKILL');
-    const isProcess = (trace: string): boolean => /^\d+$/.test(trace);
-    await until('it has gone', () => traces().filter(isProcess).length === before.filter(isProcess).length);
+    await until('they have gone', () => machines(mark).length === 0);
     // The next boot removes its files, which nobody was there to remove.
+    expect(traces(runner)).not.toEqual([]);
     expect((await vm('6.12', '--', 'true')).status).toBe(0);
-    expect(traces()).toEqual(before);
+    expect(traces(runner)).toEqual([]);
   });
 
   test.each([
