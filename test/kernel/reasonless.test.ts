@@ -157,14 +157,17 @@ describe.skipIf(!isRoot)('where nothing fetches atomically', () => {
   });
 });
 
-describe.skipIf(!isRoot || pretends)('where there is neither reason nor BTF', () => {
-  const hideBtf = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', 'sh'];
+// Without BTF nothing can be made to look as if there were no reason: npm run vm -- 5.10 -- npm run test:kernel.
+if (!pretends) {
+  describe.skipIf(!isRoot)('where there is neither reason nor BTF', () => {
+    const hideBtf = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', 'sh'];
 
-  test.each(['raw_tp', 'tracepoint'])('%s finds out that there is none', async (mode) => {
-    const words = [...hideBtf, ...skbdrop, 'top', '--attach', mode, '-n', '3', '--', ...demo(['IP_CSUM'], 5)];
-    const { status, stdout, stderr } = await run(words);
-    expect(stderr).toContain(SAID);
-    expect(stdout).toMatch(/^ip_rcv_core\+0x[0-9a-f]+ +3 /m);
-    expect(status).toBe(0);
+    test.each(['raw_tp', 'tracepoint'])('%s finds out that there is none', async (mode) => {
+      const words = [...hideBtf, ...skbdrop, 'top', '--attach', mode, '-n', '3', '--', ...demo(['IP_CSUM'], 5)];
+      const { status, stdout, stderr } = await run(words);
+      expect(stderr).toContain(SAID);
+      expect(stdout).toMatch(/^ip_rcv_core\+0x[0-9a-f]+ +3 /m);
+      expect(status).toBe(0);
+    });
   });
-});
+}

@@ -200,7 +200,8 @@ checkOf('top', "a module's reason has its name", async (t) => {
   if (loaded.status !== 0) return t.skip(`this root cannot load openvswitch: ${loaded.error ?? loaded.stderr}`);
   const types = '/sys/kernel/btf/openvswitch';
   const name = 'OVS_DROP_LAST_ACTION';
-  if (!existsSync(types) || !readFileSync(types).includes(name)) return t.skip('this openvswitch has no reasons');
+  if (!existsSync(types) || !readFileSync(types).includes(name))
+    return t.skip('no reasons of openvswitch are in sight');
   const drops = 5;
   const run = await skbdrop.watch(['top', '--json'], () => {
     const datapath = new Datapath('ovs0');
