@@ -14,7 +14,8 @@ const separator = process.argv.indexOf('--');
 const ownWords = separator < 0 ? process.argv : process.argv.slice(0, separator);
 const commandWords = separator < 0 ? [] : process.argv.slice(separator + 1);
 
-const DAY = 24 * 3600;
+const HOUR = 3600;
+const DAY = 24 * HOUR;
 /** Where the user is: npm itself goes to the project's root. */
 const HERE = process.env.INIT_CWD ?? process.cwd();
 
@@ -36,7 +37,7 @@ await runProgram(
     .option('--shell', 'a shell instead of a command')
     .option('--cpus <n>', 'processors', '2')
     .option('--memory <size>', 'memory, as QEMU takes it', '4G')
-    .option('--timeout <seconds>', 'end the machine after so long (default: 600, for a shell none)')
+    .option('--timeout <seconds>', 'end the machine after so long (default: 3600, for a shell a day)')
     .option('--append <words>', 'more words for the kernel, such as lockdown=integrity')
     .action(async (kernelWord: string, words: Words) => {
       process.exitCode = await run(kernelWord, words);
@@ -63,7 +64,7 @@ async function runHere(kernelWord: string, arch: Arch, words: Words): Promise<Ou
   const busybox = staticBusybox(arch);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());
-  const seconds = words.timeout === undefined ? (words.shell ? DAY : 600) : parseCount(words.timeout, '--timeout');
+  const seconds = words.timeout === undefined ? (words.shell ? DAY : HOUR) : parseCount(words.timeout, '--timeout');
   return boot({
     kernel,
     accelerator: await accelerator(arch, kernel, busybox),
